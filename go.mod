@@ -1,0 +1,3 @@
+module github.com/rufweite/rufweite
+
+go 1.26
