@@ -1,0 +1,187 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+type postgresEngine struct {
+	db      *DB
+	pool    *pgxpool.Pool
+	waiting atomic.Int64
+}
+
+func openPostgres(ctx context.Context, d *DB, c Config) (*postgresEngine, error) {
+	cfg, err := pgxpool.ParseConfig(c.Postgres)
+	if err != nil {
+		return nil, fmt.Errorf("read the PostgreSQL address: %w", err)
+	}
+	if cfg.MaxConns < 16 {
+		cfg.MaxConns = 16
+	}
+	cfg.ConnConfig.StatementCacheCapacity = 1024
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	if !c.ReadOnly {
+		std := stdlib.OpenDBFromPool(pool)
+		err := migrate(ctx, "postgres", std)
+		if cerr := std.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			pool.Close()
+			return nil, err
+		}
+	}
+	return &postgresEngine{db: d, pool: pool}, nil
+}
+
+func (e *postgresEngine) name() string { return "postgres" }
+func (e *postgresEngine) pending() int { return int(e.waiting.Load()) }
+func (e *postgresEngine) close() error { e.pool.Close(); return nil }
+
+// Pool is the PostgreSQL pool, for River; nil on SQLite.
+func (d *DB) Pool() *pgxpool.Pool {
+	if e, ok := d.engine.(*postgresEngine); ok {
+		return e.pool
+	}
+	return nil
+}
+
+// Writer is SQLite's writer, for River, which shares it; nil on PostgreSQL.
+func (d *DB) Writer() *sql.DB {
+	if e, ok := d.engine.(*sqliteEngine); ok {
+		return e.writer
+	}
+	return nil
+}
+
+func (e *postgresEngine) write(ctx context.Context, _ bool, fn func(*Tx) error) error {
+	e.waiting.Add(1)
+	defer e.waiting.Add(-1)
+	var err error
+	for attempt := range 5 {
+		if err = e.try(ctx, fn); err == nil || !isRepeatable(err) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Duration(attempt+1) * 3 * time.Millisecond)
+	}
+	if err != nil && isFatalPostgres(err) && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+func (e *postgresEngine) try(ctx context.Context, fn func(*Tx) error) error {
+	ptx, err := e.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: begin: %w", ErrUnavailable, err)
+	}
+	tx := &Tx{conn: &postgresTx{ptx}}
+	if err := guarded(fn, tx); err != nil {
+		return errors.Join(err, rolledBack(ptx))
+	}
+	heads := map[string]int64{}
+	if len(tx.feed) > 0 {
+		head, err := flushFeed(ctx, tx.conn, tx.org, tx.feed, time.Now())
+		if err != nil {
+			return errors.Join(err, rolledBack(ptx))
+		}
+		heads[tx.org] = head
+	}
+	if err := ptx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, fn := range tx.onCommit {
+		fn()
+	}
+	e.db.published(heads)
+	return nil
+}
+
+func rolledBack(ptx pgx.Tx) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := ptx.Rollback(ctx); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
+		return err
+	}
+	return nil
+}
+
+type postgresTx struct{ tx pgx.Tx }
+
+func (t *postgresTx) native() any { return t.tx }
+
+func (t *postgresTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+	tag, err := t.tx.Exec(ctx, query, args...)
+	return tag.RowsAffected(), err
+}
+
+func (t *postgresTx) query(ctx context.Context, query string, args []any) (*Rows, error) {
+	rows, err := t.tx.Query(ctx, query, args...)
+	return pgRows(rows), err
+}
+
+func (e *postgresEngine) query(ctx context.Context, query string, args []any) (*Rows, error) {
+	rows, err := e.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgRows(rows), nil
+}
+
+func pgRows(rows pgx.Rows) *Rows {
+	return &Rows{next: rows.Next, scan: rows.Scan, close: rows.Close, err: rows.Err}
+}
+
+func (t *Tx) lock(ctx context.Context, name string) error {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	_, err := t.conn.exec(ctx, "SELECT pg_advisory_xact_lock($1)", []any{int64(h.Sum64())})
+	return err
+}
+
+// isRepeatable tells errors after which the same transaction may succeed (serialisation failure, deadlock).
+func isRepeatable(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+}
+
+// IsDuplicate tells a violated unique key on either engine.
+func IsDuplicate(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return pe.Code == "23505"
+	}
+	return isDuplicateSQLite(err)
+}
+
+func isFatalPostgres(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		switch pe.Code[:2] {
+		case "08", "53", "57", "58", "40": // connection, resources, operator, system, rollback
+			return true
+		}
+		return false
+	}
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, pgx.ErrTxClosed) || pgconn.Timeout(err)
+}
