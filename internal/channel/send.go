@@ -41,7 +41,10 @@ type Outgoing struct {
 	// Automatic marks an answer that no person wrote (RFC 3834: Auto-Submitted).
 	Automatic   bool
 	Attachments []File
-	At          time.Time // when it was written
+	// Choices are native buttons under the message, at most Capabilities.Buttons of them; the driver of a medium
+	// without buttons ignores them, since the text then names the options.
+	Choices []Choice
+	At      time.Time // when it was written
 }
 
 // File is an attachment of an outbound message.
