@@ -249,3 +249,9 @@ func (t *Trouble) Error() string {
 
 // Unwrap gives the cause.
 func (t *Trouble) Unwrap() error { return t.Err }
+
+// Paced is a Sender whose provider limits how fast one may send. Zero means no limit.
+type Paced interface {
+	// Pace is the least time between two messages of one account, and between two to the same address.
+	Pace() (perAccount, perAddress time.Duration)
+}

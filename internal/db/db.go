@@ -27,6 +27,9 @@ var ErrNoRows = sql.ErrNoRows
 // Nothing was kept: the caller must not acknowledge.
 var ErrUnavailable = errors.New("database unavailable")
 
+// ErrCursor means that a paging cursor was not made by this server.
+var ErrCursor = errors.New("unreadable cursor")
+
 // Config says where the data is.
 type Config struct {
 	Dir      string // data directory (SQLite file, key, lock)
@@ -375,4 +378,13 @@ func Bool(b bool) int64 {
 		return 1
 	}
 	return 0
+}
+
+// ForUpdate is what a SELECT ends with whose row will be changed: " FOR UPDATE" on PostgreSQL, nothing on SQLite,
+// which has one writer.
+func (t *Tx) ForUpdate() string {
+	if t.db.Postgres() {
+		return " FOR UPDATE"
+	}
+	return ""
 }

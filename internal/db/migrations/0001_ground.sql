@@ -40,7 +40,7 @@ CREATE TABLE channel_state (org TEXT NOT NULL, channel TEXT NOT NULL, cursor TEX
 CREATE TABLE intake_raw (org TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, at BIGINT NOT NULL, type TEXT NOT NULL, size BIGINT NOT NULL,
   body {{blob}}, blob TEXT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE TABLE intake_event (org TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, raw TEXT NOT NULL, lane BIGINT NOT NULL,
-  sender TEXT NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL, error TEXT NOT NULL, attempts BIGINT NOT NULL, at BIGINT NOT NULL,
+  sender TEXT NOT NULL, type TEXT NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL, error TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX intake_event_key ON intake_event (org, channel, key);
 CREATE INDEX intake_event_pending ON intake_event (org, id) WHERE state = 'pending';
@@ -110,3 +110,5 @@ CREATE INDEX delivery_message ON delivery (org, message);
 CREATE INDEX delivery_external ON delivery (org, channel, external_id) WHERE external_id <> '';
 CREATE INDEX delivery_trouble ON delivery (org, state, id) WHERE state IN ('failed', 'uncertain');
 CREATE TABLE delivery_part (org TEXT NOT NULL, channel TEXT NOT NULL, external_id TEXT NOT NULL, delivery TEXT NOT NULL, PRIMARY KEY (org, channel, external_id)) {{clustered}};
+CREATE INDEX attachment_blob ON attachment (org, blob) WHERE blob <> '';
+CREATE INDEX intake_raw_blob ON intake_raw (org, blob) WHERE blob <> '';

@@ -1,0 +1,515 @@
+// Package conversation is in charge of conversations: one concern of one customer across all channels. It keeps the
+// list row of each conversation, its messages and notes, drafts and read marks, and decides which conversation a
+// message belongs to. It does not send (outbox) and does not know who is behind an address (customer).
+package conversation
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/db"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrNotFound = errors.New("no such conversation")
+	ErrNoSuch   = errors.New("no such message")
+)
+
+// Status of a conversation. That a customer waits is not a status: see Row.WaitingSince.
+const (
+	Open    = "open"
+	Snoozed = "snoozed"
+	Closed  = "closed"
+)
+
+// ReopenWithin is how long after closing a late answer reopens the same conversation; later a new one is linked.
+const ReopenWithin = 30 * 24 * time.Hour
+
+// Row is a conversation as lists show it: no join is needed to read it.
+type Row struct {
+	ID           string
+	Customer     string // the record that wrote; may have been merged since
+	CustomerName string
+	Subject      string
+	Status       string
+	SnoozedUntil time.Time
+	ClosedAt     time.Time
+	Assignee     string // staff id, "" = nobody
+	AssigneeName string
+	Channel      string // the channel of the last inbound message
+	ChannelKind  channel.Kind
+	Address      string // the address of the last inbound message
+	Tags         []string
+	LastAt       time.Time
+	LastBy       channel.Author
+	LastIn       bool // the last message came from outside
+	LastText     string
+	WaitingSince time.Time // the customer waits for an answer since; zero = does not wait
+	Received     int64     // inbound messages so far
+	Pos          int64     // position of the newest message
+	Failed       int64     // deliveries that failed or are uncertain and that nobody has dealt with
+	Suggestion   *Suggestion
+	CreatedAt    time.Time
+	Unread       int64 // for the staff member who asked; filled by List and Get
+}
+
+// Suggestion is a link that a person may confirm; nothing is joined by itself.
+type Suggestion struct {
+	Kind         string `json:"kind"` // "same_matter", "follows" (a late answer to a closed conversation)
+	Conversation string `json:"conversation_id"`
+	Reason       string `json:"reason"` // code of the reason: "token_other_sender", "thread_other_sender", "closed_long_ago"
+}
+
+const rowColumns = `id, customer, customer_name, subject, status, snoozed_until, closed_at, assignee, assignee_name, channel, channel_kind, address, tags,
+	last_at, last_direction, last_author, last_text, waiting_since, received, pos, failed, suggestion, created_at`
+
+func scanRow(rows *db.Rows) (Row, error) {
+	var r Row
+	var kind, tags, direction, author, suggestion string
+	var snoozed, closed, last, waiting, created int64
+	err := rows.Scan(&r.ID, &r.Customer, &r.CustomerName, &r.Subject, &r.Status, &snoozed, &closed, &r.Assignee, &r.AssigneeName, &r.Channel, &kind, &r.Address, &tags,
+		&last, &direction, &author, &r.LastText, &waiting, &r.Received, &r.Pos, &r.Failed, &suggestion, &created)
+	if err != nil {
+		return r, err
+	}
+	r.ChannelKind, r.LastBy, r.LastIn = channel.Kind(kind), channel.Author(author), direction == "in"
+	r.SnoozedUntil, r.ClosedAt, r.LastAt, r.WaitingSince, r.CreatedAt = db.Time(snoozed), db.Time(closed), db.Time(last), db.Time(waiting), db.Time(created)
+	if tags != "" {
+		err = json.Unmarshal([]byte(tags), &r.Tags)
+	}
+	if suggestion != "" {
+		r.Suggestion = &Suggestion{}
+		err = errors.Join(err, json.Unmarshal([]byte(suggestion), r.Suggestion))
+	}
+	return r, err
+}
+
+func jsonText(v any, empty bool) string {
+	if empty {
+		return ""
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("conversation: %v", err)) // our own plain types always marshal
+	}
+	return string(b)
+}
+
+// save writes the whole row; insert says that it is new.
+func save(ctx context.Context, tx *db.Tx, r *Row, insert bool) error {
+	direction := "out"
+	if r.LastIn {
+		direction = "in"
+	}
+	args := []any{r.ID, r.Customer, r.CustomerName, r.Subject, r.Status, db.Micro(r.SnoozedUntil), db.Micro(r.ClosedAt), r.Assignee, r.AssigneeName, r.Channel, string(r.ChannelKind), r.Address,
+		jsonText(r.Tags, len(r.Tags) == 0), db.Micro(r.LastAt), direction, string(r.LastBy), r.LastText, db.Micro(r.WaitingSince), r.Received, r.Pos, r.Failed,
+		jsonText(r.Suggestion, r.Suggestion == nil), db.Micro(r.CreatedAt)}
+	query := `UPDATE conversation SET customer = $3, customer_name = $4, subject = $5, status = $6, snoozed_until = $7, closed_at = $8, assignee = $9, assignee_name = $10,
+		channel = $11, channel_kind = $12, address = $13, tags = $14, last_at = $15, last_direction = $16, last_author = $17, last_text = $18, waiting_since = $19, received = $20,
+		pos = $21, failed = $22, suggestion = $23, created_at = $24 WHERE org = $1 AND id = $2`
+	if insert {
+		query = `INSERT INTO conversation (org, ` + rowColumns + `, unit) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,'')`
+	}
+	if _, err := tx.Exec(ctx, query, args...); err != nil {
+		return fmt.Errorf("save conversation %s: %w", r.ID, err)
+	}
+	tx.Emit("conversation", r.ID, nil)
+	return nil
+}
+
+// load reads a row for change. On PostgreSQL it is locked until the transaction ends.
+func load(ctx context.Context, tx *db.Tx, id string) (Row, error) {
+	rows, err := tx.Query(ctx, `SELECT `+rowColumns+` FROM conversation WHERE org = $1 AND id = $2`+tx.ForUpdate(), id)
+	if err != nil {
+		return Row{}, fmt.Errorf("read conversation %s: %w", id, err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return Row{}, errors.Join(rows.Err(), ErrNotFound)
+	}
+	return scanRow(rows)
+}
+
+// Get reads one conversation; staff is whose unread count is filled ("" = none).
+func Get(ctx context.Context, q db.Querier, id, staff string) (Row, error) {
+	list, err := ByIDs(ctx, q, []string{id}, staff)
+	if err != nil {
+		return Row{}, err
+	}
+	if len(list) == 0 {
+		return Row{}, ErrNotFound
+	}
+	return list[0], nil
+}
+
+// ByIDs reads conversations in one go, in no particular order; unknown ids are left out.
+func ByIDs(ctx context.Context, q db.Querier, ids []string, staff string) ([]Row, error) {
+	list, args := db.In(2, ids)
+	out, err := collect(ctx, q, `SELECT `+rowColumns+` FROM conversation WHERE org = $1 AND id IN `+list, args)
+	if err != nil {
+		return nil, err
+	}
+	return out, fillUnread(ctx, q, out, staff)
+}
+
+func collect(ctx context.Context, q db.Querier, query string, args []any) ([]Row, error) {
+	var out []Row
+	rows, err := q.Query(ctx, query, args...)
+	err = db.Each(rows, err, func() error {
+		r, err := scanRow(rows)
+		out = append(out, r)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read conversations: %w", err)
+	}
+	return out, nil
+}
+
+// fillUnread counts what came in since the staff member last read. Nothing is counted for conversations that are
+// assigned to somebody else and were never opened: they are that person's to read.
+func fillUnread(ctx context.Context, q db.Querier, rows []Row, staff string) error {
+	if staff == "" || len(rows) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	list, args := db.In(3, ids)
+	read := map[string]int64{}
+	res, err := q.Query(ctx, `SELECT conversation, received FROM conversation_read WHERE org = $1 AND staff = $2 AND conversation IN `+list, append([]any{staff}, args...)...)
+	err = db.Each(res, err, func() error {
+		var id string
+		var n int64
+		if err := res.Scan(&id, &n); err != nil {
+			return err
+		}
+		read[id] = n
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read marks: %w", err)
+	}
+	for i := range rows {
+		rows[i].Unread = max(0, rows[i].Received-read[rows[i].ID])
+	}
+	return nil
+}
+
+// Filter says which conversations List gives. Empty fields do not filter.
+type Filter struct {
+	Status    string
+	Assignee  string // staff id; "none" = nobody
+	Waiting   bool   // only where the customer waits, longest first
+	Kind      channel.Kind
+	Customers []string // ids of one customer's records
+	Text      string   // part of name, subject or last message
+}
+
+// List gives a page of conversations, the last active first (Waiting: the longest wait first), with the unread count
+// of staff. cursor comes from an earlier page.
+func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit int) (page []Row, next string, err error) {
+	var w strings.Builder
+	var args []any
+	add := func(cond string, v ...any) {
+		w.WriteString(" AND ")
+		for _, a := range v {
+			args = append(args, a)
+			cond = strings.Replace(cond, "?", fmt.Sprintf("$%d", len(args)+1), 1)
+		}
+		w.WriteString(cond)
+	}
+	if f.Status != "" {
+		add("status = ?", f.Status)
+	}
+	if f.Assignee == "none" {
+		add("assignee = ''")
+	} else if f.Assignee != "" {
+		add("assignee = ?", f.Assignee)
+	}
+	if f.Kind != "" {
+		add("channel_kind = ?", string(f.Kind))
+	}
+	if f.Customers != nil {
+		list, a := db.In(len(args)+2, f.Customers)
+		args = append(args, a...)
+		w.WriteString(" AND customer IN " + list)
+	}
+	if t := strings.TrimSpace(f.Text); t != "" {
+		t = "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(t)) + "%"
+		add(`(LOWER(customer_name) LIKE ? ESCAPE '\' OR LOWER(subject) LIKE ? ESCAPE '\' OR LOWER(last_text) LIKE ? ESCAPE '\')`, t, t, t)
+	}
+	column, order := "last_at", "DESC"
+	if f.Waiting {
+		add("waiting_since > 0")
+		column, order = "waiting_since", "ASC"
+	}
+	if cursor != "" {
+		at, id, err := parseCursor(cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		cmp := "<"
+		if f.Waiting {
+			cmp = ">"
+		}
+		add("("+column+", id) "+cmp+" (?, ?)", at, id)
+	}
+	args = append(args, limit+1)
+	page, err = collect(ctx, o, fmt.Sprintf(`SELECT %s FROM conversation WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, w.String(), column, order, order, len(args)+1), args)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1]
+		at := last.LastAt
+		if f.Waiting {
+			at = last.WaitingSince
+		}
+		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", db.Micro(at), last.ID))
+	}
+	return page, next, fillUnread(ctx, o, page, staff)
+}
+
+func parseCursor(s string) (int64, string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	var at int64
+	var id string
+	if err == nil {
+		_, err = fmt.Sscanf(string(b), "%d %s", &at, &id)
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: %q", db.ErrCursor, s)
+	}
+	return at, id, nil
+}
+
+// Counts are the numbers beside the desk's filters.
+type Counts struct {
+	Mine, Unassigned, Waiting, Open int64
+}
+
+// Count gives the numbers beside the desk's filters for a staff member. Each stops counting at 1,000.
+func Count(ctx context.Context, o db.Org, staff string) (c Counts, err error) {
+	for _, x := range []struct {
+		dst  *int64
+		cond string
+		args []any
+	}{
+		{&c.Mine, `assignee = $2 AND status = 'open'`, []any{staff}},
+		{&c.Unassigned, `assignee = '' AND status = 'open'`, nil},
+		{&c.Waiting, `status = 'open' AND waiting_since > 0`, nil},
+		{&c.Open, `status = 'open'`, nil},
+	} {
+		if err := o.Row(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM conversation WHERE org = $1 AND `+x.cond+` LIMIT 1000) AS c`, x.args...).Scan(x.dst); err != nil {
+			return c, fmt.Errorf("count conversations: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Actor is who changes a conversation.
+type Actor struct {
+	ID   string // staff id, "" = the system
+	Name string
+}
+
+// Change is what Update may change; nil means "as it is".
+type Change struct {
+	Status       *string
+	Assignee     *Actor // empty ID = nobody
+	Subject      *string
+	SnoozedUntil *time.Time
+	Tags         *[]string
+}
+
+// Update changes a conversation and notes in it what was done by whom.
+func Update(ctx context.Context, tx *db.Tx, id string, ch Change, by Actor, now time.Time) (Row, error) {
+	r, err := load(ctx, tx, id)
+	if err != nil {
+		return Row{}, err
+	}
+	was := r
+	if ch.Assignee != nil && ch.Assignee.ID != r.Assignee {
+		r.Assignee, r.AssigneeName = ch.Assignee.ID, ch.Assignee.Name
+		if err := event(ctx, tx, &r, Event{Type: "assigned", By: by.Name, To: r.AssigneeName}, now); err != nil {
+			return Row{}, err
+		}
+	}
+	if ch.Subject != nil {
+		r.Subject = oneLine(*ch.Subject, 200)
+	}
+	if ch.Tags != nil {
+		r.Tags = *ch.Tags
+	}
+	if ch.SnoozedUntil != nil {
+		if ch.SnoozedUntil.After(now) {
+			s := Snoozed
+			ch.Status = &s
+		}
+		r.SnoozedUntil = *ch.SnoozedUntil
+	}
+	if ch.Status != nil && (*ch.Status != was.Status || *ch.Status == Snoozed) {
+		var e string
+		switch *ch.Status {
+		case Open:
+			e, r.SnoozedUntil, r.ClosedAt = "reopened", time.Time{}, time.Time{}
+			if was.Status == Snoozed {
+				e = "woken"
+			}
+		case Closed:
+			e, r.ClosedAt, r.SnoozedUntil, r.WaitingSince = "closed", now, time.Time{}, time.Time{}
+		case Snoozed:
+			e = "snoozed"
+			if r.SnoozedUntil.IsZero() {
+				return Row{}, errors.New("say until when the conversation sleeps (snoozed_until)")
+			}
+		default:
+			return Row{}, fmt.Errorf("there is no status %q; possible are open, snoozed, closed", *ch.Status)
+		}
+		r.Status = *ch.Status
+		to := ""
+		if e == "snoozed" {
+			to = r.SnoozedUntil.Format(time.RFC3339)
+		}
+		if err := event(ctx, tx, &r, Event{Type: e, By: by.Name, To: to}, now); err != nil {
+			return Row{}, err
+		}
+	}
+	return r, save(ctx, tx, &r, false)
+}
+
+// Wake reopens conversations whose sleep is over, up to 200 at a time, and returns how many.
+func Wake(ctx context.Context, o db.Org, now time.Time) (int, error) {
+	var ids []string
+	rows, err := o.Query(ctx, `SELECT id FROM conversation WHERE org = $1 AND snoozed_until > 0 AND snoozed_until <= $2 LIMIT 200`, now.UnixMicro())
+	err = db.Each(rows, err, func() error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	open := Open
+	return len(ids), o.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range ids {
+			r, err := load(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if r.Status != Snoozed || r.SnoozedUntil.After(now) {
+				continue
+			}
+			if _, err := Update(ctx, tx, id, Change{Status: &open}, Actor{}, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Rename copies a customer's new name into the rows of the customer's conversations.
+func Rename(ctx context.Context, tx *db.Tx, customers []string, name string) error {
+	list, args := db.In(3, customers)
+	var ids []string
+	rows, err := tx.Query(ctx, `UPDATE conversation SET customer_name = $2 WHERE org = $1 AND customer IN `+list+` RETURNING id`, append([]any{name}, args...)...)
+	err = db.Each(rows, err, func() error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("rename customer in conversations: %w", err)
+	}
+	for _, id := range ids {
+		tx.Emit("conversation", id, nil)
+	}
+	return nil
+}
+
+// Trouble counts deliveries of a conversation that need a person: +1 when one failed, −1 when somebody dealt with it.
+func Trouble(ctx context.Context, tx *db.Tx, id string, delta int64) error {
+	r, err := load(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	r.Failed = max(0, r.Failed+delta)
+	return save(ctx, tx, &r, false)
+}
+
+// MarkRead notes that staff has read up to the message; "" means all.
+func MarkRead(ctx context.Context, tx *db.Tx, id, staff, message string) error {
+	r, err := load(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	pos, received := r.Pos, r.Received
+	if message != "" {
+		if err := tx.Row(ctx, `SELECT pos FROM message WHERE org = $1 AND id = $2 AND conversation = $3`, message, id).Scan(&pos); err != nil {
+			if errors.Is(err, db.ErrNoRows) {
+				return ErrNoSuch
+			}
+			return err
+		}
+		var later int64
+		if err := tx.Row(ctx, `SELECT COUNT(*) FROM message WHERE org = $1 AND conversation = $2 AND pos > $3 AND direction = 'in' AND kind = 'message'`, id, pos).Scan(&later); err != nil {
+			return err
+		}
+		received -= later
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO conversation_read (org, staff, conversation, received, pos) VALUES ($1,$2,$3,$4,$5)
+		ON CONFLICT (org, staff, conversation) DO UPDATE SET received = excluded.received, pos = excluded.pos WHERE conversation_read.pos <= excluded.pos`, staff, id, received, pos)
+	if err != nil {
+		return fmt.Errorf("mark as read: %w", err)
+	}
+	return nil
+}
+
+// Draft is an unsent text that a staff member left in a conversation, as the desk wrote it (JSON).
+type Draft struct {
+	Body      json.RawMessage
+	UpdatedAt time.Time
+}
+
+// GetDraft reads a draft; db.ErrNoRows if there is none.
+func GetDraft(ctx context.Context, q db.Querier, id, staff string) (Draft, error) {
+	var body string
+	var at int64
+	err := q.Row(ctx, `SELECT body, updated_at FROM draft WHERE org = $1 AND staff = $2 AND conversation = $3`, staff, id).Scan(&body, &at)
+	return Draft{json.RawMessage(body), db.Time(at)}, err
+}
+
+// SaveDraft keeps a draft; a nil body removes it.
+func SaveDraft(ctx context.Context, tx *db.Tx, id, staff string, body json.RawMessage, now time.Time) error {
+	var err error
+	if body == nil {
+		_, err = tx.Exec(ctx, `DELETE FROM draft WHERE org = $1 AND staff = $2 AND conversation = $3`, staff, id)
+	} else {
+		_, err = tx.Exec(ctx, `INSERT INTO draft (org, staff, conversation, body, updated_at) VALUES ($1,$2,$3,$4,$5)
+			ON CONFLICT (org, staff, conversation) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at`, staff, id, string(body), now.UnixMicro())
+	}
+	if err != nil {
+		return fmt.Errorf("keep draft: %w", err)
+	}
+	return nil
+}
+
+func oneLine(s string, most int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most-1]) + "…"
+	}
+	return s
+}
