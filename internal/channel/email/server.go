@@ -378,6 +378,8 @@ type session struct {
 	server *Server
 	conn   *smtp.Conn
 	guard  *guardConn
+	helo   string // as at the start of the session: BDAT must not read the connection's fields
+	tls    bool
 
 	mu    sync.Mutex
 	from  string
@@ -398,7 +400,8 @@ func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 	if !ok {
 		return nil, errors.New("connection did not come through Serve")
 	}
-	return &session{server: s, conn: c, guard: g}, nil
+	_, isTLS := c.TLSConnectionState()
+	return &session{server: s, conn: c, guard: g, helo: heloName(c.Hostname()), tls: isTLS}, nil
 }
 
 func (s *session) Reset() {
@@ -623,7 +626,7 @@ func inbound(raw []byte, rcpt string, lim Limits) (in channel.Inbound) {
 // still knows under which address it came.
 func (s *session) trace(from, rcpt string) []byte {
 	proto := "ESMTP"
-	if _, ok := s.conn.TLSConnectionState(); ok {
+	if s.tls {
 		proto = "ESMTPS" // RFC 3848
 	}
 	var id [8]byte
@@ -636,7 +639,7 @@ func (s *session) trace(from, rcpt string) []byte {
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", printable(from, 320))
 	fmt.Fprintf(&b, "Delivered-To: %s\r\n", printable(rcpt, 320))
 	fmt.Fprintf(&b, "Received: from %s ([%s])\r\n\tby %s with %s id %s\r\n\tfor <%s>; %s\r\n",
-		heloName(s.conn.Hostname()), ip, s.server.cfg.Hostname, proto, hex.EncodeToString(id[:]),
+		s.helo, ip, s.server.cfg.Hostname, proto, hex.EncodeToString(id[:]),
 		printable(rcpt, 320), s.server.cfg.Now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	return b.Bytes()
 }
@@ -668,5 +671,7 @@ func heloName(s string) string {
 // errorLog takes the protocol library's messages. They name addresses, so they are debug.
 type errorLog struct{ log *slog.Logger }
 
-func (l errorLog) Printf(format string, v ...any) { l.log.Debug("smtp", "message", fmt.Sprintf(format, v...)) }
-func (l errorLog) Println(v ...any)               { l.log.Debug("smtp", "message", fmt.Sprint(v...)) }
+func (l errorLog) Printf(format string, v ...any) {
+	l.log.Debug("smtp", "message", fmt.Sprintf(format, v...))
+}
+func (l errorLog) Println(v ...any) { l.log.Debug("smtp", "message", fmt.Sprint(v...)) }
