@@ -79,11 +79,12 @@ type Accounts struct {
 	byMail  map[string]string
 	changed []func()
 	missed  map[string]time.Time // unknown ids that were looked up lately
+	told    map[string]Health    // what SetHealth last recorded
 }
 
 // New makes Accounts and loads what is configured.
 func New(ctx context.Context, d *db.DB, v *vault.Vault, drivers []channel.Driver, log *slog.Logger) (*Accounts, error) {
-	a := &Accounts{db: d, vault: v, drivers: map[channel.Kind]channel.Driver{}, log: log, missed: map[string]time.Time{}}
+	a := &Accounts{db: d, vault: v, drivers: map[channel.Kind]channel.Driver{}, log: log, missed: map[string]time.Time{}, told: map[string]Health{}}
 	for _, dr := range drivers {
 		a.drivers[dr.Kind()] = dr
 	}
@@ -302,7 +303,9 @@ func (a *Accounts) validate(kind channel.Kind, settings channel.Settings, langua
 }
 
 // mailbox is the address that the settings receive mail for; only e-mail has one.
-func mailbox(settings channel.Settings) string { return strings.ToLower(strings.TrimSpace(settings["address"])) }
+func mailbox(settings channel.Settings) string {
+	return strings.ToLower(strings.TrimSpace(settings["address"]))
+}
 
 func (a *Accounts) seal(settings channel.Settings) (string, error) {
 	plain, err := json.Marshal(settings)
@@ -426,12 +429,26 @@ func (a *Accounts) Delete(ctx context.Context, org, id string, now time.Time) er
 
 // SetHealth records what is known about a channel's working; it writes only if something changed.
 func (a *Accounts) SetHealth(ctx context.Context, org, id string, h Health) error {
+	same := func(o Health) bool {
+		return o.State == h.State && o.Reason == h.Reason && o.Remedy == h.Remedy && h.CheckedAt.Sub(o.CheckedAt) < time.Minute
+	}
+	a.mu.RLock()
+	told, ok := a.told[id]
+	a.mu.RUnlock()
+	if ok && same(told) { // asked after every send: answered from memory
+		return nil
+	}
 	old, err := a.Healths(ctx, org)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		a.mu.Lock()
+		a.told[id] = h
+		a.mu.Unlock()
+	}()
 	changed := old[id].State != h.State || old[id].Reason != h.Reason || old[id].Remedy != h.Remedy
-	if !changed && h.CheckedAt.Sub(old[id].CheckedAt) < time.Minute {
+	if same(old[id]) {
 		return nil
 	}
 	reason, _ := json.Marshal(h.Reason) // texts always marshal

@@ -524,7 +524,9 @@ func parseCursor(s string) (int64, string, error) {
 	return at, id, nil
 }
 
-func escapeLike(s string) string { return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) }
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
 
 // Normalise brings an address into the form in which drivers give it.
 func Normalise(kind channel.Kind, value string) string {

@@ -41,7 +41,9 @@ func EachB(b *testing.B, fn func(b *testing.B, d *db.DB)) {
 func SQLite(t testing.TB) *db.DB { return open(t, db.Config{Dir: t.TempDir()}) }
 
 // Postgres makes a new database on the test server and drops it when the test ends.
-func Postgres(t testing.TB) *db.DB { return open(t, db.Config{Dir: t.TempDir(), Postgres: PostgresURL(t)}) }
+func Postgres(t testing.TB) *db.DB {
+	return open(t, db.Config{Dir: t.TempDir(), Postgres: PostgresURL(t)})
+}
 
 // PostgresURL makes a new database on the test server and gives its address.
 func PostgresURL(t testing.TB) string {

@@ -101,7 +101,7 @@ CREATE UNIQUE INDEX reply_token_for ON reply_token (org, conversation, address);
 -- outbox: one outbound message is one state machine
 CREATE TABLE delivery (org TEXT NOT NULL, id TEXT NOT NULL, message TEXT NOT NULL, conversation TEXT NOT NULL, channel TEXT NOT NULL, channel_kind TEXT NOT NULL,
   address TEXT NOT NULL, state TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, hold_until BIGINT NOT NULL, node TEXT NOT NULL, lease_until BIGINT NOT NULL,
-  external_id TEXT NOT NULL, code TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
+  external_id TEXT NOT NULL, code TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL, handled BIGINT NOT NULL, automatic BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
 CREATE INDEX delivery_due ON delivery (next_at) WHERE state = 'queued';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
