@@ -25,7 +25,16 @@ import (
 
 // ErrForbidden means that the target must not be reached from here: a loopback, private, link-local, shared, reserved
 // or metadata address, another scheme than http or https, or a redirect to one of them. Nothing was sent.
-var ErrForbidden = errors.New("target is not a public address; --allow-private-targets would allow it")
+var ErrForbidden error = forbidden{}
+
+type forbidden struct{}
+
+func (forbidden) Error() string {
+	return "target is not a public address; --allow-private-targets would allow it"
+}
+
+// NotSent lets a driver, which must not import this package, know that nothing left the house.
+func (forbidden) NotSent() bool { return true }
 
 // ErrTooLarge means that an answer was longer than its limit. What was read up to the limit is not complete.
 var ErrTooLarge = errors.New("answer is larger than allowed")
