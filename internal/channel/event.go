@@ -75,6 +75,9 @@ type Message struct {
 	From       []Mailbox `json:"from,omitempty"`        // e-mail header fields, decoded
 	To         []Mailbox `json:"to,omitempty"`
 	Cc         []Mailbox `json:"cc,omitempty"`
+	// AnswerTo is where the writer wants answers, if that is not From (RFC 5322 §3.6.2, Reply-To): web forms write
+	// from their own address. It is a claim like any other.
+	AnswerTo []Mailbox `json:"answer_to,omitempty"`
 	// Automatic means that a machine wrote this (RFC 3834, bounces, lists): it never gets an automatic answer.
 	Automatic   bool         `json:"automatic,omitempty"`
 	Attachments []Attachment `json:"attachments,omitempty"`
