@@ -255,3 +255,9 @@ type Paced interface {
 	// Pace is the least time between two messages of one account, and between two to the same address.
 	Pace() (perAccount, perAddress time.Duration)
 }
+
+// Reparser is a listening driver that can read again what it once handed to a Sink (a work item that is retried
+// after an upgrade). Webhook drivers need not be one: Parse does it.
+type Reparser interface {
+	Reparse(a Account, raw []byte) ([]Event, error)
+}

@@ -229,6 +229,15 @@ func SetExternalID(ctx context.Context, tx *db.Tx, message, external string) err
 	return nil
 }
 
+// Source gives a message's HTML with its remote images; "" if it has none.
+func Source(ctx context.Context, q db.Querier, message string) (html string, err error) {
+	err = q.Row(ctx, `SELECT html FROM message_source WHERE org = $1 AND message = $2`, message).Scan(&html)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", nil
+	}
+	return html, err
+}
+
 // Touched tells the feed that something shown with a message changed (its delivery, an attachment).
 func Touched(ctx context.Context, tx *db.Tx, message string) error {
 	var c string

@@ -19,7 +19,7 @@ type In struct {
 	Channel      channel.Account
 	Threaded     bool // mail: a message without a thread is a new concern; chat: it goes on with the open one
 	Customer     string
-	CustomerIDs  []string // every record of the customer
+	CustomerIDs  func() ([]string, error) // every record of the customer, asked for only where it decides
 	CustomerName string
 	Advisor      Actor // who answers this customer, if anybody does
 	Address      string
@@ -27,7 +27,8 @@ type In struct {
 	Assurance    channel.Assurance
 	AuthorName   string
 	Message      channel.Message
-	HTML         string // sanitised
+	HTML         string // sanitised, without remote images
+	Source       string // sanitised, with remote images; "" if there are none
 	RemoteImages int
 	Key          string // of the event
 	Raw          string // id of the raw body
@@ -103,6 +104,11 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 	}
 	if err := insertMessage(ctx, tx, &m); err != nil {
 		return Received{}, err
+	}
+	if in.Source != "" {
+		if _, err := tx.Exec(ctx, `INSERT INTO message_source (org, message, html) VALUES ($1,$2,$3)`, m.ID, in.Source); err != nil {
+			return Received{}, fmt.Errorf("store the message with its images: %w", err)
+		}
 	}
 	for i, f := range in.Files {
 		f.Message, f.Name = m.ID, cleanFileName(f.Name)
@@ -194,7 +200,11 @@ func locate(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, error)
 	if err == nil || !errors.Is(err, db.ErrNoRows) {
 		return Place{Conversation: id}, err
 	}
-	list, args := db.In(2, in.CustomerIDs)
+	records, err := in.CustomerIDs()
+	if err != nil {
+		return Place{}, err
+	}
+	list, args := db.In(2, records)
 	var ids []string
 	rows, err := tx.Query(ctx, `SELECT id FROM conversation WHERE org = $1 AND customer IN `+list+` AND status <> 'closed' LIMIT 2`, args...)
 	err = db.Each(rows, err, func() error {

@@ -202,7 +202,8 @@ func (t *Tx) Lock(ctx context.Context, name string) error {
 	return t.lock(ctx, t.org+"/"+name)
 }
 
-// Savepoint runs fn so that its failure undoes only what fn did. A panic in fn becomes an error.
+// Savepoint runs fn so that its failure undoes only what fn did. A panic in fn becomes an error. An error that wraps
+// ErrUnavailable means that the whole transaction is lost and must be given up.
 func (t *Tx) Savepoint(ctx context.Context, fn func() error) error {
 	if _, err := t.conn.exec(ctx, "SAVEPOINT step", nil); err != nil {
 		return fmt.Errorf("set savepoint: %w", err)
@@ -211,7 +212,7 @@ func (t *Tx) Savepoint(ctx context.Context, fn func() error) error {
 	err := guarded(func(*Tx) error { return fn() }, t)
 	if err != nil {
 		if isFatal(err) {
-			return err
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		t.feed, t.onCommit = t.feed[:feed], t.onCommit[:hooks]
 		if _, rerr := t.conn.exec(ctx, "ROLLBACK TO SAVEPOINT step", nil); rerr != nil {

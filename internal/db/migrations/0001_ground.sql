@@ -39,7 +39,7 @@ CREATE TABLE channel_state (org TEXT NOT NULL, channel TEXT NOT NULL, cursor TEX
 -- intake: raw first, deduplicated, then in order per sender
 CREATE TABLE intake_raw (org TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, at BIGINT NOT NULL, type TEXT NOT NULL, size BIGINT NOT NULL,
   body {{blob}}, blob TEXT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
-CREATE TABLE intake_event (org TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, raw TEXT NOT NULL, lane BIGINT NOT NULL,
+CREATE TABLE intake_event (org TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, raw TEXT NOT NULL,
   sender TEXT NOT NULL, type TEXT NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL, error TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX intake_event_key ON intake_event (org, channel, key);
@@ -85,6 +85,8 @@ CREATE UNIQUE INDEX message_pos ON message (org, conversation, pos);
 CREATE INDEX message_external ON message (org, channel_kind, external_id) WHERE external_id <> '';
 CREATE UNIQUE INDEX message_client ON message (org, conversation, client_id) WHERE client_id <> '';
 CREATE TABLE message_history (org TEXT NOT NULL, message TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL, html TEXT NOT NULL, PRIMARY KEY (org, message, at)) {{clustered}};
+-- the HTML before remote images were taken out, for those who want to see them
+CREATE TABLE message_source (org TEXT NOT NULL, message TEXT NOT NULL, html TEXT NOT NULL, PRIMARY KEY (org, message)) {{clustered}};
 CREATE TABLE attachment (org TEXT NOT NULL, id TEXT NOT NULL, message TEXT NOT NULL, pos BIGINT NOT NULL, name TEXT NOT NULL, media_type TEXT NOT NULL, size BIGINT NOT NULL,
   content_id TEXT NOT NULL, inline BIGINT NOT NULL, blob TEXT NOT NULL, state TEXT NOT NULL, channel TEXT NOT NULL, remote TEXT NOT NULL,
   attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, created_by TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
