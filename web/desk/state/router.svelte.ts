@@ -1,0 +1,34 @@
+// Where we are. Every screen has a URL; links are ordinary links, taken over within the desk.
+
+class Router {
+  path = $state(location.pathname)
+  search = $state(location.search)
+
+  constructor() {
+    addEventListener('popstate', () => this.read())
+    document.addEventListener('click', (e) => {
+      if (e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
+      const a = (e.target as Element).closest?.('a')
+      if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin) return
+      if (/^\/(api|demo|docs|play|in)(\/|$)/.test(a.pathname)) return
+      e.preventDefault()
+      this.go(a.pathname + a.search)
+    })
+  }
+
+  private read() {
+    this.path = location.pathname
+    this.search = location.search
+  }
+
+  go(to: string, replace = false) {
+    if (to === location.pathname + location.search) return
+    history[replace ? 'replaceState' : 'pushState'](null, '', to)
+    this.read()
+  }
+
+  get query() { return new URLSearchParams(this.search) }
+  get parts() { return this.path.split('/').filter(Boolean).map(decodeURIComponent) }
+}
+
+export const router = new Router()

@@ -1,0 +1,51 @@
+// Who is signed in.
+import { configure, del, get, Problem, type Session } from '../../kit/api'
+import { store } from '../../kit/device.svelte'
+import { i18n } from '../../kit/i18n.svelte'
+import { router } from './router.svelte'
+
+class SessionState {
+  now = $state.raw<Session | null>(null)
+  state = $state<'loading' | 'in' | 'out' | 'unreachable'>('loading')
+  ended = $state(false)
+
+  constructor() {
+    configure(() => i18n.lang, () => this.lost())
+  }
+
+  get me() { return this.now?.user.id ?? '' }
+  get manages() { return this.now?.user.role === 'owner' || this.now?.user.role === 'manager' }
+
+  async load() {
+    try { this.set(await get<Session>('/api/v1/session')) } catch (e) {
+      this.state = e instanceof Problem && e.status === 401 ? 'out' : 'unreachable'
+    }
+  }
+
+  set(s: Session) {
+    this.now = s
+    this.state = 'in'
+    this.ended = false
+    i18n.set(s.user.language === 'en' ? 'en' : 'de')
+  }
+
+  /** The session ended by itself. What was typed stays on this device, for the same person. */
+  private lost() {
+    if (this.state !== 'in') return
+    this.ended = true
+    this.state = 'out'
+    const here = router.path + router.search
+    router.go('/sign-in' + (here !== '/' ? `?next=${encodeURIComponent(here)}` : ''), true)
+  }
+
+  async signOut() {
+    try { await del('/api/v1/session') } catch { /* the cookie may be gone already */ }
+    for (const k of store.keys('rw:draft:')) store.remove(k)
+    this.now = null
+    this.state = 'out'
+    this.ended = false
+    router.go('/sign-in', true)
+  }
+}
+
+export const session = new SessionState()

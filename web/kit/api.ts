@@ -1,0 +1,354 @@
+// The API as the fronts see it: types mirrored from the OpenAPI document, and one function that speaks to it.
+
+export type Role = 'owner' | 'manager' | 'advisor' | 'partner'
+export type Language = 'de' | 'en'
+export type Assurance = 'claimed' | 'observed' | 'verified'
+export type Status = 'open' | 'snoozed' | 'closed'
+export type Author = 'customer' | 'staff' | 'machine' | 'participant'
+export type DeliveryState = 'queued' | 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'uncertain'
+
+export interface Ref { id: string; name: string }
+export interface Page<T> { items: T[]; next_cursor: string }
+
+export interface Session {
+  user: { id: string; name: string; email: string; role: Role; language: Language; signature?: string }
+  org: Ref
+  totp_enabled: boolean
+  public_url: string
+}
+
+export interface ConversationRow {
+  id: string
+  subject: string
+  status: Status
+  customer: Ref
+  assignee: Ref | null
+  channel_kind: string
+  last_message_at: string
+  last_message: { direction: 'in' | 'out'; author: Author; text: string } | null
+  waiting_since: string | null
+  unread: number
+  snoozed_until: string | null
+  tags: string[]
+  failed: boolean
+}
+
+export interface ReplyOption {
+  channel_id: string
+  channel_kind: string
+  channel_name: string
+  address_id: string
+  address: string
+  assurance: Assurance
+  can_send: boolean
+  why_not: string
+}
+
+export interface Conversation extends ConversationRow {
+  reply: {
+    channel_id: string
+    channel_kind: string
+    channel_name: string
+    address_id: string
+    address: string
+    reason: { code: 'last_used' | 'first_address' | 'only_address'; text: string }
+    window_closes_at: string | null
+  } | null
+  reply_options: ReplyOption[]
+  also_open: { id: string; subject: string }[]
+  suggestion: { kind: string; conversation_id: string; reason: string } | null
+}
+
+export interface Counts { mine: number; unassigned: number; waiting: number; open: number; work_items: number; uncertain: number }
+
+export interface Mailbox { name: string; address: string }
+
+export interface Attachment {
+  id: string
+  name: string
+  media_type: string
+  size: number
+  url: string
+  state?: 'stored' | 'pending' | 'failed' | 'quarantined'
+  inline?: boolean
+}
+
+export interface Delivery {
+  id: string
+  state: DeliveryState
+  error: string
+  reason: string
+  at: string
+  undo_until: string | null
+}
+
+export interface Message {
+  id: string
+  conversation_id: string
+  kind: 'message' | 'note' | 'event'
+  direction: 'in' | 'out'
+  author: Author
+  author_name: string
+  channel: { id: string; kind: string; name: string } | null
+  address: string
+  assurance: Assurance
+  subject: string
+  from: Mailbox[]
+  to: Mailbox[]
+  cc: Mailbox[]
+  bcc: Mailbox[]
+  text: string
+  has_html: boolean
+  html: string
+  remote_images: number
+  attachments: Attachment[]
+  external_id: string
+  reply_to: string
+  quote: { id: string; author_name: string; text: string } | null
+  sent_at: string
+  edited_at: string | null
+  deleted: boolean
+  reactions: { emoji: string; by: string }[]
+  unsupported: string
+  client_id: string
+  delivery: Delivery | null
+  event?: { type: string; by: string; to: string }
+  /** Set by the desk only: still in the local outbox. */
+  local?: 'waiting' | 'refused'
+}
+
+export interface Outgoing {
+  text: string
+  subject?: string
+  cc?: Mailbox[]
+  bcc?: Mailbox[]
+  attachments?: string[]
+  channel_id?: string
+  address_id?: string
+  reply_to?: string
+  client_id: string
+}
+
+export interface Draft {
+  text: string
+  channel_id: string
+  address_id: string
+  reply_to: string
+  subject: string
+  cc: Mailbox[]
+  bcc: Mailbox[]
+  attachments: Attachment[]
+  updated_at: string
+}
+
+export interface Address {
+  id: string
+  kind: string
+  value: string
+  assurance: Assurance
+  channel_id: string
+  last_used_at: string | null
+  opted_out: boolean
+}
+
+export interface CustomerRow { id: string; name: string; addresses: Address[]; last_seen_at: string | null }
+
+export interface Customer {
+  id: string
+  name: string
+  language: string
+  notes: string
+  created_at: string
+  advisor: Ref | null
+  addresses: Address[]
+  conversations: ConversationRow[]
+  merged: { id: string; name: string; at: string }[]
+}
+
+export interface Text { de: string; en: string }
+
+export interface Setting { key: string; required: boolean; secret: boolean; default: string; values?: string[]; help: Text }
+
+export interface Capabilities {
+  text_max: number
+  text_unit: string
+  caption_max: number
+  html: boolean
+  subject: boolean
+  copies: boolean
+  attachments: boolean
+  attachment_max: number
+  quote: boolean
+  write_first: boolean
+  window: number
+  [more: string]: unknown
+}
+
+export interface ChannelKind { kind: string; title: Text; capabilities: Capabilities; settings: Setting[] }
+
+export interface Health {
+  state: 'green' | 'red' | 'unknown'
+  reason: string
+  remedy: string
+  checked_at: string | null
+  last_inbound_at: string | null
+  last_outbound_at: string | null
+}
+
+export interface Channel {
+  id: string
+  kind: string
+  name: string
+  settings: Record<string, string>
+  enabled: boolean
+  health: Health
+  webhook_url: string
+  can_send: boolean
+  why_not: string
+}
+
+export interface TestResult { state: 'sent' | 'failed' | 'uncertain'; reason: string; remedy: string }
+
+export interface Staff {
+  id: string
+  name: string
+  email: string
+  role: Role
+  enabled: boolean
+  totp_enabled: boolean
+  presence: 'here' | 'away'
+  invite_url?: string
+}
+
+export interface WorkItem {
+  id: string
+  channel: { id: string; kind: string; name: string } | null
+  reason: string
+  error: string
+  received_at: string
+  sender: string
+  attempts: number
+  state: 'open' | 'dismissed' | 'done'
+  size: number
+  raw?: string
+  raw_url?: string
+  raw_type?: string
+}
+
+/** Frame is one line of the live stream. */
+export interface Frame {
+  seq?: number
+  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'reload'
+  id?: string
+  conversation?: Omit<ConversationRow, 'unread'> & { unread?: number }
+  conversation_id?: string
+  message_id?: string
+  state?: DeliveryState
+  by?: string
+}
+
+/** Problem is an answer of the API that is not a success (RFC 9457), or no answer at all (status 0). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    readonly remedy = '',
+    readonly errors: { location: string; message: string }[] = [],
+    readonly retryAfter = 0,
+  ) {
+    super(detail || code || `HTTP ${status}`)
+  }
+
+  /** Nothing is known about what the server did: worth another try with the same key. */
+  get transient() {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500
+  }
+
+  /** The message for one field of a form, e.g. field('settings.token'). */
+  field(name: string): string {
+    return this.errors.find((e) => e.location === `body.${name}` || e.location === name)?.message ?? ''
+  }
+}
+
+let language: () => string = () => 'de'
+let signedOut: () => void = () => {}
+
+/** configure says in which language answers are wanted and what happens when the session has ended. */
+export function configure(lang: () => string, onSignedOut: () => void) {
+  language = lang
+  signedOut = onSignedOut
+}
+
+export async function request<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
+  const headers: Record<string, string> = { 'Accept-Language': language(), Accept: 'application/json' }
+  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  if (key) headers['Idempotency-Key'] = key
+  let res: Response
+  try {
+    res = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: 'same-origin' })
+  } catch {
+    throw new Problem(0, 'unreachable', '')
+  }
+  if (res.status === 204) return undefined as T
+  const text = await res.text().catch(() => '')
+  let data: Record<string, unknown> = {}
+  try {
+    data = text ? JSON.parse(text) : {}
+  } catch {
+    if (res.ok) throw new Problem(0, 'unreadable', '')
+  }
+  if (!res.ok) {
+    const code = String(data.code ?? '')
+    if (res.status === 401 && (code === 'signed_out' || code === '') && !path.startsWith('/api/v1/session')) signedOut()
+    throw new Problem(res.status, code, String(data.detail ?? data.title ?? ''), String(data.remedy ?? ''),
+      (data.errors as { location: string; message: string }[]) ?? [], Number(res.headers.get('Retry-After') ?? 0))
+  }
+  return data as T
+}
+
+export const get = <T>(path: string) => request<T>('GET', path)
+export const post = <T>(path: string, body: unknown = {}, key?: string) => request<T>('POST', path, body, key ?? uuid())
+export const put = <T>(path: string, body: unknown) => request<T>('PUT', path, body)
+export const patch = <T>(path: string, body: unknown) => request<T>('PATCH', path, body)
+export const del = <T>(path: string, body?: unknown) => request<T>('DELETE', path, body)
+
+/** query builds "?a=b" from what is set. */
+export function query(params: Record<string, string | number | boolean | null | undefined>): string {
+  const q = new URLSearchParams()
+  for (const [k, v] of Object.entries(params)) if (v !== undefined && v !== null && v !== '' && v !== false) q.set(k, String(v))
+  const s = q.toString()
+  return s ? `?${s}` : ''
+}
+
+/** uuid makes a random UUIDv4; randomUUID is missing on plain http origins other than localhost. */
+export function uuid(): string {
+  if (crypto.randomUUID) return crypto.randomUUID()
+  const b = crypto.getRandomValues(new Uint8Array(16))
+  b[6] = (b[6]! & 0x0f) | 0x40
+  b[8] = (b[8]! & 0x3f) | 0x80
+  const h = [...b].map((x) => x.toString(16).padStart(2, '0')).join('')
+  return `${h.slice(0, 8)}-${h.slice(8, 12)}-${h.slice(12, 16)}-${h.slice(16, 20)}-${h.slice(20)}`
+}
+
+/** upload sends one file and tells how far it is (0 to 1); fetch cannot report upload progress. */
+export function upload(file: File, progress: (part: number) => void, abort: AbortSignal): Promise<Attachment> {
+  return new Promise((resolve, reject) => {
+    const x = new XMLHttpRequest()
+    x.open('POST', '/api/v1/attachments')
+    x.setRequestHeader('Content-Type', file.type || 'application/octet-stream')
+    x.setRequestHeader('X-File-Name', encodeURIComponent(file.name))
+    x.setRequestHeader('Accept-Language', language())
+    x.upload.onprogress = (e) => e.lengthComputable && progress(e.loaded / e.total)
+    x.onload = () => {
+      let data: Record<string, unknown> = {}
+      try { data = JSON.parse(x.responseText) } catch { /* the status says enough */ }
+      if (x.status >= 200 && x.status < 300) resolve(data as unknown as Attachment)
+      else reject(new Problem(x.status, String(data.code ?? ''), String(data.detail ?? ''), String(data.remedy ?? '')))
+    }
+    x.onerror = () => reject(new Problem(0, 'unreachable', ''))
+    x.onabort = () => reject(new Problem(0, 'aborted', ''))
+    abort.addEventListener('abort', () => x.abort())
+    x.send(file)
+  })
+}
