@@ -195,8 +195,10 @@ func split(raw []byte, lim Limits) *tree {
 // normaliseRaw drops an mbox separator line and gives messages that only know CR (which no line-based parser could
 // read) line feeds.
 func normaliseRaw(raw []byte) []byte {
-	if bytes.HasPrefix(raw, []byte("From ")) || bytes.HasPrefix(raw, []byte(">From ")) {
-		_, raw = cutLine(raw)
+	if line, rest := cutLine(raw); bytes.HasPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From ")) {
+		if !bytes.HasPrefix(bytes.TrimLeft(line[5:], " \t"), []byte(":")) { // "From : a@b" is a field
+			raw = rest
+		}
 	}
 	for len(raw) > 0 && (raw[0] == '\n' || raw[0] == '\r') {
 		raw = raw[1:]
@@ -244,7 +246,6 @@ func (s *splitter) entity(h header, path, defaultKind string, depth int) *entity
 		e.body = s.scan()
 		return e
 	}
-	start := s.rest
 	s.open = append(s.open, boundary)
 	me := len(s.open) - 1
 	preamble := s.scan()
@@ -279,11 +280,7 @@ func (s *splitter) entity(h header, path, defaultKind string, depth int) *entity
 	}
 	if len(e.children) == 0 {
 		// The boundary never came: what would be the preamble is all there is.
-		e.kind, e.encoding = "text/plain", ""
-		e.body = preamble
-		if len(preamble) == 0 {
-			e.body = start[:len(start)-len(s.rest)]
-		}
+		e.kind, e.encoding, e.body = "text/plain", "", preamble
 	}
 	return e
 }

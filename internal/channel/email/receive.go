@@ -85,8 +85,9 @@ func Parse(raw []byte, rcpt string, lim Limits) (channel.Event, error) {
 	} else if n := len(m.References); n > 0 {
 		m.ReplyTo = m.References[n-1]
 	}
+	m.AnswerTo = answerTo(parseMailboxes(h.get("reply-to")), sender.Address)
 	m.ReplyToken = replyToken(h, rcpt)
-	m.Automatic = automatic(t.root, sender.Address)
+	m.Automatic = automatic(h, sender.Address)
 
 	c := collector{tree: t, lim: lim}
 	c.entity(t.root, true)
@@ -133,12 +134,20 @@ func senderOf(h *header, from []channel.Mailbox) (channel.Mailbox, bool) {
 	for _, name := range []string{"sender", "reply-to", "return-path"} {
 		if m := parseMailboxes(h.get(name)); len(m) > 0 {
 			if m[0].Name == "" {
-				m[0].Name = cleanLine(decodeWords(unquote(h.get("from"))), 200)
+				m[0].Name = channel.CleanName(decodeWords(unquote(h.get("from"))))
 			}
 			return m[0], true
 		}
 	}
 	return channel.Mailbox{}, false
+}
+
+// answerTo is Reply-To unless it says the same as From.
+func answerTo(to []channel.Mailbox, sender string) []channel.Mailbox {
+	if len(to) == 1 && strings.EqualFold(to[0].Address, sender) {
+		return nil
+	}
+	return to
 }
 
 // replyToken finds the token of a reply address `local+r.TOKEN@domain`, first in the recipient under which the
@@ -209,8 +218,7 @@ func replyAddress(addr, token string) string {
 // automatic tells whether a machine wrote the message (RFC 3834 §2, and what mailers did before it). Such a message
 // never gets an automatic answer; when in doubt it is automatic, because a missing confirmation is harmless and a
 // loop is not.
-func automatic(root *entity, sender string) bool {
-	h := &root.header
+func automatic(h *header, sender string) bool {
 	if v := strings.ToLower(firstWord(h.get("auto-submitted"))); v != "" && v != "no" {
 		return true
 	}
@@ -237,8 +245,8 @@ func automatic(root *entity, sender string) bool {
 			return true // RFC 5321 §4.5.5: the null reverse-path of notifications
 		}
 	}
-	if root.kind == "multipart/report" {
-		return true
+	if kind, _ := parseMediaType(h.get("content-type")); kind == "multipart/report" {
+		return true // RFC 6522
 	}
 	local, _, _ := strings.Cut(strings.ToLower(sender), "@")
 	switch local {

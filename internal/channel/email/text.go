@@ -250,6 +250,9 @@ func (w *textWriter) text(s string) {
 		}
 		switch s[i : i+size] {
 		case "\u200b", "\u200c", "\u00ad", "\u034f", "\ufeff": // fillers of preheader texts
+		case "\u00a0": // not collapsed: mailers make empty lines and indents of it
+			w.begin()
+			w.b.WriteByte(' ')
 		default:
 			if w.started && w.newlines == 0 {
 				w.blank = true

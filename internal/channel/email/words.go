@@ -612,7 +612,7 @@ func parseMailbox(s string) (channel.Mailbox, bool) {
 	if !ok {
 		return channel.Mailbox{}, false
 	}
-	name = cleanLine(decodeWords(unquote(name)), 200)
+	name = channel.CleanName(decodeWords(unquote(name)))
 	if strings.EqualFold(name, addr) {
 		name = ""
 	}
