@@ -171,6 +171,7 @@ func (d Driver) poll(ctx context.Context, b bot, a channel.Account, cursor strin
 			}
 			continue
 		case errors.As(err, &api) && api.Code == 429:
+			failures = 0
 			if err := wait(ctx, max(api.RetryAfter, time.Second)); err != nil {
 				return err
 			}

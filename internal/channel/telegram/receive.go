@@ -354,7 +354,7 @@ func unknownContent(payload []byte) string {
 		return "empty message"
 	}
 	sort.Strings(names)
-	return strings.ReplaceAll(names[0], "_", " ")
+	return nameOr(strings.TrimSpace(strings.ReplaceAll(names[0], "_", " ")), "unknown")
 }
 
 var startForm = regexp.MustCompile(`^/start(?:@[A-Za-z0-9_]+)?(?: ([A-Za-z0-9_-]{1,64}))?\s*$`)

@@ -31,11 +31,12 @@ func (i *id) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// unix is a time in seconds. Zero and what no calendar holds mean unknown.
+// unix is a time in seconds. Zero (of an InaccessibleMessage) and what cannot be mean unknown.
 type unix int64
 
 func (u unix) time() time.Time {
-	if u <= 0 || u > 253402300799 { // 9999-12-31, the last that RFC 3339 (and time.Time as JSON) can write
+	// Before 1990 there was nobody to write; after 9999-12-31 there is no RFC 3339 (and no time.Time as JSON).
+	if u < 631_152_000 || u > 253402300799 {
 		return time.Time{}
 	}
 	return time.Unix(int64(u), 0).UTC()
