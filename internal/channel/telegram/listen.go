@@ -26,7 +26,8 @@ const (
 	pollLimit    = 100 // the most that getUpdates gives
 	staleCursor  = 6 * 24 * time.Hour
 	conflictWait = 5 * time.Second
-	patience     = 5 // failures in a row before the channel turns red
+	watchEvery   = 4 * time.Minute // an alert is due within five
+	patience     = 5               // failures in a row before the channel turns red
 )
 
 // Listen implements channel.Listener. In mode poll it fetches updates until ctx ends, in mode webhook it registers the
@@ -39,8 +40,7 @@ func (d Driver) Listen(ctx context.Context, a channel.Account, cursor string, en
 		err := d.register(ctx, b, a, env)
 		switch {
 		case err == nil:
-			<-ctx.Done()
-			return ctx.Err()
+			return d.watch(ctx, b, a, env)
 		case a.Settings.Or("mode", "auto") == "auto" && refusedURL(err):
 			env.Log.Warn("Telegram refuses the webhook URL, polling instead", "channel", a.ID, "error", err)
 		default:
@@ -125,6 +125,32 @@ func (Driver) register(ctx context.Context, b bot, a channel.Account, env channe
 		return trouble("register the webhook", err)
 	}
 	return nil
+}
+
+// watch waits while Telegram delivers to our webhook. Somebody else may remove or replace it, or revoke the token.
+func (d Driver) watch(ctx context.Context, b bot, a channel.Account, env channel.Env) error {
+	for {
+		if err := wait(ctx, watchEvery); err != nil {
+			return err
+		}
+		asking, cancel := context.WithTimeout(ctx, 30*time.Second)
+		var info webhookInfo
+		err := b.call(asking, "getWebhookInfo", struct{}{}, &info)
+		cancel()
+		var api *apiError
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && info.URL != env.WebhookURL:
+			env.Log.Warn("the webhook was changed by somebody else, registering it again", "channel", a.ID)
+			if err := d.register(ctx, b, a, env); err != nil {
+				return err
+			}
+		case errors.As(err, &api) && api.Code != 429 && api.Code < 500:
+			return trouble("ask for the webhook", err)
+		}
+		// What else fails is for Probe: deliveries may well go on while we cannot reach Telegram.
+	}
 }
 
 // unregister removes a webhook, as getUpdates does not work beside one. Pending updates are kept.

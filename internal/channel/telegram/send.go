@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,20 +69,21 @@ type part struct {
 
 // render says what is sent, in order. It is pure.
 func render(out channel.Outgoing) ([]part, *channel.SendError) {
-	to := out.To.Value
-	if _, err := strconv.ParseInt(to, 10, 64); err != nil {
+	number, err := strconv.ParseInt(out.To.Value, 10, 64)
+	if err != nil {
 		return nil, &channel.SendError{
 			Class: channel.NotHere,
 			Reason: channel.Text{
 				DE: "Das ist keine Telegram-Adresse. Der Kunde muss dem Bot zuerst schreiben.",
 				EN: "This is not a Telegram address. The customer has to write to the bot first.",
 			},
-			Err: fmt.Errorf("chat id %q is not a number", to),
+			Err: fmt.Errorf("chat id %q is not a number", out.To.Value),
 		}
 	}
 	if err := checkChoices(out.Choices); err != nil {
 		return nil, err
 	}
+	to := strconv.FormatInt(number, 10)
 	texts := channel.Split(out.Text, textMax, channel.UTF16)
 	var caption string
 	if len(out.Attachments) > 0 && len(texts) == 1 && channel.Length(texts[0], channel.UTF16) <= captionMax {
@@ -113,8 +116,8 @@ func render(out channel.Outgoing) ([]part, *channel.SendError) {
 		}
 	}
 	if c, m, ok := strings.Cut(out.ReplyTo, ":"); ok && c == to {
-		if _, err := strconv.ParseInt(m, 10, 64); err == nil {
-			parts[0].replyTo = m
+		if n, err := strconv.ParseInt(m, 10, 64); err == nil {
+			parts[0].replyTo = strconv.FormatInt(n, 10)
 		}
 	}
 	parts[len(parts)-1].choices = out.Choices
@@ -154,8 +157,13 @@ func (p part) parameters() map[string]any {
 		v["text"] = p.text
 		// For a preview Telegram's servers open the link; ours are personal and some are good for one answer.
 		v["link_preview_options"] = map[string]any{"is_disabled": true}
-	} else if p.text != "" {
+		return v
+	}
+	if p.text != "" {
 		v["caption"] = p.text
+	}
+	if !p.photo() || p.asDocument {
+		v["disable_content_type_detection"] = true // a file arrives as it is, not as an animation
 	}
 	return v
 }
@@ -225,7 +233,9 @@ func (p part) photo() bool {
 func upload(p part, field string) (payload, error) {
 	var frame bytes.Buffer
 	w := multipart.NewWriter(&frame)
-	for name, value := range p.parameters() {
+	fields := p.parameters()
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		value := fields[name]
 		text, ok := value.(string)
 		if !ok {
 			raw, err := json.Marshal(value)

@@ -31,19 +31,25 @@ type house struct {
 	twice   int
 	cursor  string
 	failing bool
-	changed chan struct{}
 }
 
-func newHouse(sim *telegramsim.Sim, mode string) *house {
-	h := &house{
+// newHouse is a house whose bot is the simulator's; env.HTTP is still to be set.
+func newHouse(mode string) *house {
+	return &house{
 		account: channel.Account{ID: "c1", Kind: Kind, Settings: channel.Settings{
-			"token": sim.Token(), "mode": mode, "api_url": "https://telegram.test",
+			"token": telegramsim.DefaultToken, "mode": mode, "api_url": "https://telegram.test",
 		}},
 		env: channel.Env{
-			HTTP: sim, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Now: time.Now, Log: slog.New(slog.DiscardHandler),
 			WebhookURL: "https://rufweite.test/in/telegram/c1",
 		},
 	}
+}
+
+// houseOf is a house that talks to the simulator.
+func houseOf(sim *telegramsim.Sim, mode string) *house {
+	h := newHouse(mode)
+	h.env.HTTP = sim
 	return h
 }
 
@@ -74,6 +80,19 @@ func (h *house) fail(yes bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failing = yes
+}
+
+// count is the number of events and of repetitions.
+func (h *house) count() (events, twice int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.events), h.twice
+}
+
+func (h *house) last() channel.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.events[len(h.events)-1]
 }
 
 func (h *house) texts() string {
@@ -140,7 +159,7 @@ func TestPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{})
 		defer sim.Close()
-		h := newHouse(sim, "poll")
+		h := houseOf(sim, "poll")
 		erika := sim.Customer("Erika Muster")
 		erika.Write("vorher")
 		stop := h.listen(t)
@@ -169,8 +188,8 @@ func TestPolling(t *testing.T) {
 		if got := h.texts(); got != want+" | start: | message:danach" {
 			t.Errorf("after the break: %s", got)
 		}
-		if h.twice != 0 {
-			t.Errorf("%d events came twice", h.twice)
+		if _, twice := h.count(); twice != 0 {
+			t.Errorf("%d events came twice", twice)
 		}
 		time.Sleep(time.Minute) // the next poll confirms
 		if n := sim.Pending(); n != 0 {
@@ -185,7 +204,7 @@ func TestPollingDoesNotConfirmWhatWasNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{})
 		defer sim.Close()
-		h := newHouse(sim, "poll")
+		h := houseOf(sim, "poll")
 		h.fail(true)
 		sim.Customer("Erika").Write("wichtig")
 		stop := h.listen(t)
@@ -212,7 +231,7 @@ func TestPollingAfterAnIdleWeek(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			sim := telegramsim.New(telegramsim.Options{})
 			defer sim.Close()
-			h := newHouse(sim, "poll")
+			h := houseOf(sim, "poll")
 			erika := sim.Customer("Erika")
 			erika.Write("eins")
 			stop := h.listen(t)
@@ -281,7 +300,7 @@ func TestPollingTrouble(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := telegramsim.New(telegramsim.Options{})
 				defer sim.Close()
-				h := newHouse(sim, "poll")
+				h := houseOf(sim, "poll")
 				tt.prepare(sim, h)
 				err := New().Listen(t.Context(), h.account, "", h.env, h.sink)
 				var trouble *channel.Trouble
@@ -301,11 +320,11 @@ func TestPollingPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{})
 		defer sim.Close()
-		sim.Fail(telegramsim.Fault{Method: "getUpdates", Times: 3, Status: 502, Text: "<html>bad gateway</html>"})
+		sim.Fail(telegramsim.Fault{Method: "getUpdates", Times: 4, Status: 502, Text: "<html>bad gateway</html>"})
 		sim.Fail(telegramsim.Fault{Method: "getUpdates", Status: 429, RetryAfter: 17})
 		sim.Fail(telegramsim.Fault{Method: "getUpdates", Cut: true})
 		sim.Fail(telegramsim.Fault{Method: "getUpdates", Hang: true})
-		h := newHouse(sim, "poll")
+		h := houseOf(sim, "poll")
 		sim.Customer("Erika").Write("hallo")
 		stop := h.listen(t)
 		time.Sleep(5 * time.Minute)
@@ -322,7 +341,7 @@ func TestTwoPollersGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{})
 		defer sim.Close()
-		h := newHouse(sim, "poll")
+		h := houseOf(sim, "poll")
 		stop := h.listen(t)
 		// The other program polls every second.
 		ctx, cancel := context.WithCancel(t.Context())
@@ -346,10 +365,10 @@ func TestTwoPollersGiveUp(t *testing.T) {
 
 func TestWebhook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{}
-		sim := telegramsim.New(telegramsim.Options{Client: doer{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) })}})
+		h := newHouse("auto")
+		sim := telegramsim.New(telegramsim.Options{Client: doer{h}})
 		defer sim.Close()
-		*h = *newHouse(sim, "auto") //nolint:govet // nothing uses its lock yet
+		h.env.HTTP = sim
 		erika := sim.Customer("Erika Muster")
 		stop := h.listen(t)
 		synctest.Wait()
@@ -380,8 +399,8 @@ func TestWebhook(t *testing.T) {
 			erika.Write(fmt.Sprint(i))
 		}
 		time.Sleep(time.Minute)
-		if len(h.events) != 23 || h.twice != 9*20 {
-			t.Errorf("%d events and %d repetitions, want 23 and 180", len(h.events), h.twice)
+		if events, twice := h.count(); events != 23 || twice != 9*20 {
+			t.Errorf("%d events and %d repetitions, want 23 and 180", events, twice)
 		}
 		if sim.Pending() != 0 {
 			t.Errorf("%d updates unconfirmed", sim.Pending())
@@ -401,15 +420,43 @@ func TestWebhook(t *testing.T) {
 	})
 }
 
+// The webhook that somebody else removed or replaced is registered again, and a revoked token is noticed.
+func TestWebhookIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse("auto")
+		sim := telegramsim.New(telegramsim.Options{Client: doer{h}})
+		defer sim.Close()
+		h.env.HTTP = sim
+		stop := h.listen(t)
+		synctest.Wait()
+		b := newBot(h.account, h.env)
+		if err := b.call(t.Context(), "deleteWebhook", struct{}{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		sim.Customer("Erika").Write("hört mich wer?")
+		sim.Fail(telegramsim.Fault{Method: "getWebhookInfo", Status: 502}) // sat out
+		time.Sleep(watchEvery*2 + time.Minute)
+		if got := h.texts(); got != "message:hört mich wer?" {
+			t.Errorf("got %q", got)
+		}
+		sim.Fail(telegramsim.Fault{Method: "getWebhookInfo", Status: 401})
+		time.Sleep(watchEvery)
+		var trouble *channel.Trouble
+		if err := stop(); !errors.As(err, &trouble) || !strings.Contains(trouble.Reason.EN, "token is wrong") {
+			t.Errorf("Listen ended with %v", err)
+		}
+	})
+}
+
 // A pressed button is answered in both modes, so that the customer's app stops showing progress.
 func TestButtons(t *testing.T) {
 	for _, mode := range []string{"poll", "webhook"} {
 		t.Run(mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &house{}
-				sim := telegramsim.New(telegramsim.Options{Client: doer{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) })}})
+				h := newHouse(mode)
+				sim := telegramsim.New(telegramsim.Options{Client: doer{h}})
 				defer sim.Close()
-				*h = *newHouse(sim, mode) //nolint:govet // nothing uses its lock yet
+				h.env.HTTP = sim
 				stop := h.listen(t)
 				erika := sim.Customer("Erika")
 				erika.Write("Termin?")
@@ -424,7 +471,7 @@ func TestButtons(t *testing.T) {
 					t.Fatal("no such button")
 				}
 				synctest.Wait()
-				last := h.events[len(h.events)-1]
+				last := h.last()
 				if last.Type != channel.ChoiceEvent || last.Choice.Data != "ask:1:no" || last.Choice.Label != "Nein" || last.Ref != receipt.ExternalID {
 					t.Errorf("got %+v of %s", last, receipt.ExternalID)
 				}
@@ -461,7 +508,7 @@ func TestListenModes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := telegramsim.New(telegramsim.Options{})
 				defer sim.Close()
-				h := newHouse(sim, tt.mode)
+				h := houseOf(sim, tt.mode)
 				h.env.WebhookURL = tt.url
 				if strings.Contains(tt.url, "refused") {
 					inner := h.env.HTTP
@@ -521,7 +568,7 @@ func real(t *testing.T, o telegramsim.Options) (*telegramsim.Sim, *house) {
 		client.CloseIdleConnections()
 		server.Close()
 	})
-	h := newHouse(sim, "poll")
+	h := houseOf(sim, "poll")
 	h.account.Settings["api_url"] = server.URL
 	h.env.HTTP = client
 	return sim, h
@@ -683,7 +730,7 @@ func TestSplitTextWaitsForTelegram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{Burst: 1})
 		defer sim.Close()
-		h := newHouse(sim, "poll")
+		h := houseOf(sim, "poll")
 		erika := sim.Customer("Erika")
 		erika.Write("hallo")
 		text := strings.Repeat("Wort ", 2500) // 12,500 units: four messages
@@ -716,7 +763,7 @@ func TestSplitTextInterrupted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := telegramsim.New(telegramsim.Options{})
 				defer sim.Close()
-				h := newHouse(sim, "poll")
+				h := houseOf(sim, "poll")
 				erika := sim.Customer("Erika")
 				erika.Write("hallo")
 				n := 0
@@ -799,7 +846,7 @@ func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := telegramsim.New(telegramsim.Options{})
 		defer sim.Close()
-		h := newHouse(sim, "webhook")
+		h := houseOf(sim, "webhook")
 		if err := New().Probe(t.Context(), h.account, h.env); err != nil {
 			t.Errorf("webhook: %v", err)
 		}
