@@ -182,6 +182,9 @@ func read(r *http.Request) (parameters, map[string]uploaded, *failure) {
 		return p, nil, nil
 	}
 	mediaType, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.ContentLength > uploadMax+1<<20 {
+		return nil, nil, &failure{code: 413, text: "Request Entity Too Large"}
+	}
 	body := http.MaxBytesReader(nil, r.Body, uploadMax+1<<20)
 	if mediaType == "multipart/form-data" {
 		files := map[string]uploaded{}
