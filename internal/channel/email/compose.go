@@ -70,7 +70,9 @@ func (c *composer) head(a channel.Account, out channel.Outgoing, hostname string
 	if len(out.Cc) > 0 {
 		list := make([]string, 0, len(out.Cc))
 		for _, m := range out.Cc {
-			list = append(list, mailbox(m))
+			if s := mailbox(m); s != "" {
+				list = append(list, s)
+			}
 		}
 		c.field("Cc", strings.Join(list, ", "))
 	}

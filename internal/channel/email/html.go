@@ -38,8 +38,10 @@ func Sanitize(doc string, o SanitizeOptions) (clean string, remoteImages int) {
 	out := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div}
 	w.children(out, root, 0)
 	var b strings.Builder
-	if err := html.Render(&b, out); err != nil {
-		return "<pre>" + html.EscapeString(htmlText(doc)) + "</pre>", 0
+	for n := out.FirstChild; n != nil; n = n.NextSibling {
+		if err := html.Render(&b, n); err != nil {
+			return "<pre>" + html.EscapeString(htmlText(doc)) + "</pre>", 0
+		}
 	}
 	return policy().Sanitize(b.String()), w.remote
 }
@@ -123,9 +125,12 @@ func (w *washer) node(to, n *html.Node, depth int) {
 		}
 		if n.DataAtom == atom.Body {
 			// Its colours hold for the whole message.
-			el := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div, Attr: w.attributes(n)}
-			w.children(el, n, depth+1)
-			to.AppendChild(el)
+			if attr := w.attributes(n); len(attr) > 0 {
+				el := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div, Attr: attr}
+				to.AppendChild(el)
+				to = el
+			}
+			w.children(to, n, depth+1)
 			return
 		}
 		if !kept[n.DataAtom] {
@@ -144,10 +149,13 @@ func (w *washer) node(to, n *html.Node, depth int) {
 			}
 			el.Attr = append(el.Attr, html.Attribute{Key: "src", Val: src})
 		case atom.A:
-			if href := link(attribute(n, "href")); href != "" {
-				el.Attr = append(el.Attr, html.Attribute{Key: "href", Val: href},
-					html.Attribute{Key: "rel", Val: linkRel}, html.Attribute{Key: "target", Val: "_blank"})
+			href := link(attribute(n, "href"))
+			if href == "" {
+				w.children(to, n, depth)
+				return
 			}
+			el.Attr = append(el.Attr, html.Attribute{Key: "href", Val: href},
+				html.Attribute{Key: "rel", Val: linkRel}, html.Attribute{Key: "target", Val: "_blank"})
 		}
 		w.children(el, n, depth+1)
 		to.AppendChild(el)

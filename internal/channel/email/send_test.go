@@ -176,16 +176,16 @@ func TestComposeInjection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, values := range msg.Header {
-		if strings.Contains(strings.Join(values, ""), "evil@x.example") && name == "Cc" {
-			t.Errorf("an address was injected: %q", values)
-		}
+	for name := range msg.Header {
 		switch name {
 		case "Date", "From", "To", "Cc", "Message-Id", "Subject", "Mime-Version", "Content-Type", "References",
 			"In-Reply-To":
 		default:
 			t.Errorf("unexpected field %s: %q", name, msg.Header[name])
 		}
+	}
+	if cc, err := msg.Header.AddressList("Cc"); err != nil || len(cc) != 1 || cc[0].Address != "c@d.example" {
+		t.Errorf("Cc %v (%v)", cc, err)
 	}
 	s := account(channel.Settings{"address": own, "smtp_host": "127.0.0.1"})
 	for _, addr := range []string{evil, "", "nobody", "a@b.example\r\nRCPT TO:<evil@x.example>", "<a@b.example>", "a b@c.example", "a@b.example,c@d.example"} {
