@@ -448,6 +448,31 @@ func TestWebhookIsWatched(t *testing.T) {
 	})
 }
 
+// A conflict that passes (our own earlier process, a moment longer) is sat out.
+func TestShortConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := telegramsim.New(telegramsim.Options{})
+		defer sim.Close()
+		h := houseOf(sim, "poll")
+		until := time.Now().Add(2*conflictWait + time.Second)
+		h.env.HTTP = doFunc(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/getUpdates") && time.Now().Before(until) {
+				return telegramsim.Serve(answerWith(409, `{"ok":false,"error_code":409,"description":"Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"}`), r)
+			}
+			return sim.Do(r)
+		})
+		sim.Customer("Erika").Write("hallo")
+		stop := h.listen(t)
+		time.Sleep(time.Minute)
+		if got := h.texts(); got != "message:hallo" {
+			t.Errorf("got %q", got)
+		}
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Listen ended with %v", err)
+		}
+	})
+}
+
 // A pressed button is answered in both modes, so that the customer's app stops showing progress.
 func TestButtons(t *testing.T) {
 	for _, mode := range []string{"poll", "webhook"} {
@@ -680,6 +705,9 @@ func TestSendErrors(t *testing.T) {
 		"accepted, then 502": {prepare: func(s *telegramsim.Sim, _ *telegramsim.Customer, _ *house) {
 			s.Fail(telegramsim.Fault{Accept: true, Status: 502, Text: "<html>"})
 		}, want: channel.Unknown, accepted: 1},
+		"an error that quotes the URL": {prepare: func(_ *telegramsim.Sim, _ *telegramsim.Customer, h *house) {
+			h.env.HTTP = doFunc(func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("proxy: POST %s: %w", r.URL, io.ErrUnexpectedEOF) })
+		}, want: channel.Unknown},
 		"refused target": {prepare: func(_ *telegramsim.Sim, _ *telegramsim.Customer, h *house) {
 			h.env.HTTP = doFunc(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("request: %w", notSent{}) })
 		}, want: channel.Misconfig},
