@@ -176,11 +176,7 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	default:
 		return nil, fmt.Errorf("dial %s %s: %w", network, address, ErrForbidden)
 	}
-	conn, err := g.dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, err)
-	}
-	return conn, nil
+	return g.dialer.DialContext(ctx, network, address)
 }
 
 // Media opens a file at an http or https URL that somebody else named. It ends with ErrTooLarge beyond max bytes

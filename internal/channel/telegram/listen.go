@@ -356,6 +356,17 @@ func sameTypes(a, b []string) bool {
 func trouble(doing string, err error) error {
 	wrapped := fmt.Errorf("%s: %w", doing, err)
 	var api *apiError
+	var refused interface{ NotSent() bool }
+	if errors.As(err, &refused) && refused.NotSent() {
+		return &channel.Trouble{
+			Reason: channel.Text{DE: "Der Server darf die Adresse unter api_url nicht erreichen.", EN: "The server is not allowed to reach the address in api_url."},
+			Remedy: channel.Text{
+				DE: "Leeren Sie api_url, oder starten Sie den Server mit --allow-private-targets, wenn die Adresse im eigenen Netz liegt.",
+				EN: "Clear api_url, or start the server with --allow-private-targets if the address is in your own network.",
+			},
+			Err: wrapped,
+		}
+	}
 	if !errors.As(err, &api) {
 		return &channel.Trouble{
 			Reason: channel.Text{DE: "Telegram ist nicht erreichbar.", EN: "Telegram cannot be reached."},

@@ -292,6 +292,9 @@ func TestPollingTrouble(t *testing.T) {
 		"another poller": {func(s *telegramsim.Sim, _ *house) {
 			s.Fail(telegramsim.Fault{Method: "getUpdates", Times: 1000, Status: 409})
 		}, "/revoke"},
+		"private api_url": {func(_ *telegramsim.Sim, h *house) {
+			h.env.HTTP = doFunc(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("request: %w", notSent{}) })
+		}, "--allow-private-targets"},
 		"no Bot API": {func(s *telegramsim.Sim, _ *house) {
 			s.Fail(telegramsim.Fault{Method: "getWebhookInfo", Times: 1000, Status: 404, Text: "<html>"})
 		}, "api_url"},
@@ -706,7 +709,9 @@ func TestSendErrors(t *testing.T) {
 			s.Fail(telegramsim.Fault{Accept: true, Status: 502, Text: "<html>"})
 		}, want: channel.Unknown, accepted: 1},
 		"an error that quotes the URL": {prepare: func(_ *telegramsim.Sim, _ *telegramsim.Customer, h *house) {
-			h.env.HTTP = doFunc(func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("proxy: POST %s: %w", r.URL, io.ErrUnexpectedEOF) })
+			h.env.HTTP = doFunc(func(r *http.Request) (*http.Response, error) {
+				return nil, fmt.Errorf("proxy: POST %s: %w", r.URL, io.ErrUnexpectedEOF)
+			})
 		}, want: channel.Unknown},
 		"refused target": {prepare: func(_ *telegramsim.Sim, _ *telegramsim.Customer, h *house) {
 			h.env.HTTP = doFunc(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("request: %w", notSent{}) })
