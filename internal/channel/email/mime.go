@@ -173,7 +173,7 @@ func split(raw []byte, lim Limits) *tree {
 	lim = lim.orDefault()
 	raw = normaliseRaw(raw)
 	t := &tree{}
-	s := &splitter{tree: t, lim: lim}
+	s := &splitter{tree: t, lim: lim, index: map[string]int{}}
 	h, body := parseHeader(raw, lim.Header, nil)
 	if h.cut {
 		t.note("header fields beyond %d KB were left out", lim.Header>>10)
@@ -213,11 +213,12 @@ type splitter struct {
 	tree  *tree
 	lim   Limits
 	rest  []byte
-	open  []string // boundaries of the multiparts around us, outermost first
-	full  bool     // the limit of parts was reached
-	deep  bool     // the limit of depth was reached
-	level int      // after a scan: which open boundary ended it, -1 = end of message
-	last  bool     // after a scan: the delimiter was the closing one
+	open  []string       // boundaries of the multiparts around us, outermost first
+	index map[string]int // where the innermost of them with this text is
+	full  bool           // the limit of parts was reached
+	deep  bool           // the limit of depth was reached
+	level int            // after a scan: which open boundary ended it, -1 = end of message
+	last  bool           // after a scan: the delimiter was the closing one
 }
 
 // entity reads the body of an entity whose header is done, up to the delimiter of a multipart around it.
@@ -246,8 +247,10 @@ func (s *splitter) entity(h header, path, defaultKind string, depth int) *entity
 		e.body = s.scan()
 		return e
 	}
+	me := len(s.open)
 	s.open = append(s.open, boundary)
-	me := len(s.open) - 1
+	outer, twice := s.index[boundary]
+	s.index[boundary] = me
 	preamble := s.scan()
 	for s.level == me && !s.last {
 		if s.tree.parts >= s.lim.Parts {
@@ -274,6 +277,9 @@ func (s *splitter) entity(h header, path, defaultKind string, depth int) *entity
 		e.children = append(e.children, s.entity(ph, p, def, depth+1))
 	}
 	s.open = s.open[:me]
+	if delete(s.index, boundary); twice {
+		s.index[boundary] = outer
+	}
 	if s.level == me {
 		// Closed properly; the epilogue belongs to nobody.
 		s.scan()
@@ -325,21 +331,13 @@ func (s *splitter) scan() []byte {
 // delimiter tells whether a line that begins with "--" is a delimiter of an open multipart. The innermost wins; an
 // outer one ends the inner ones with it, which mends a missing final boundary.
 func (s *splitter) delimiter(line []byte) (level int, last, ok bool) {
-	line = line[2:]
-	for i := len(s.open) - 1; i >= 0; i-- {
-		bd := s.open[i]
-		if len(line) < len(bd) || string(line[:len(bd)]) != bd {
-			continue
-		}
-		tail := line[len(bd):]
-		if bytes.HasPrefix(tail, []byte("--")) {
-			if len(bytes.TrimSpace(tail[2:])) == 0 {
-				return i, true, true
-			}
-			continue
-		}
-		if len(bytes.TrimRight(tail, " \t")) == 0 {
-			return i, false, true
+	line = bytes.TrimRight(line[2:], " \t")
+	if i, ok := s.index[string(line)]; ok {
+		return i, false, true
+	}
+	if body, closing := bytes.CutSuffix(line, []byte("--")); closing {
+		if i, ok := s.index[string(body)]; ok {
+			return i, true, true
 		}
 	}
 	return 0, false, false

@@ -25,8 +25,9 @@ var (
 func TrimQuoted(text string) (visible, quoted string) {
 	lines := strings.Split(text, "\n")
 	cut := len(lines)
+	answered := lastAnswered(lines)
 	for i := range lines {
-		if quoteStarts(lines, i) && !answersBelow(lines, i) {
+		if i >= answered && quoteStarts(lines, i) {
 			cut = i
 			break
 		}
@@ -91,24 +92,22 @@ func quoteFields(lines []string, i int) bool {
 	return more >= 2
 }
 
-// answersBelow tells whether unquoted words follow quoted ones below an introduction: the writer answered inline or
-// below, and there is nothing to fold away.
-func answersBelow(lines []string, i int) bool {
-	quoted, words := false, 0
-	for _, line := range lines[i+1:] {
-		t := strings.TrimSpace(line)
+// lastAnswered is the last quoted line that unquoted words follow (not counting the signature): an introduction
+// before it opens no tail, because the writer answered inline or below. 0 if there is none.
+func lastAnswered(lines []string) int {
+	words := false
+	for i := len(lines) - 1; i >= 0; i-- {
+		t := strings.TrimSpace(lines[i])
 		switch {
-		case strings.HasPrefix(t, ">"):
-			quoted = true
-			if words > 0 {
-				return true
-			}
-		case t == "":
 		case t == "--":
-			return false // the signature
-		case quoted:
-			words++
+			words = false // what we passed was the signature
+		case strings.HasPrefix(t, ">"):
+			if words {
+				return i
+			}
+		case t != "":
+			words = true
 		}
 	}
-	return words > 0
+	return 0
 }

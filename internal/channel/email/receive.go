@@ -442,6 +442,11 @@ func (c *collector) leaf(e *entity, body bool) {
 }
 
 func (c *collector) text(e *entity) {
+	if c.textLen >= c.lim.Text || c.htmlLen >= c.lim.Text || len(c.segments) > 0 && max(c.textLen, c.htmlLen)+len(e.body) > c.lim.Text {
+		c.tree.note("the text is longer than %d KB; its rest is listed as files", c.lim.Text>>10)
+		c.file(e)
+		return
+	}
 	content, cut := e.decoded(c.lim.Text)
 	s := decodeCharset(e.params["charset"], content)
 	if e.kind == "text/html" {
@@ -465,7 +470,7 @@ func (c *collector) text(e *entity) {
 func (c *collector) add(s segment) {
 	if c.textLen+len(s.text) > c.lim.Text || c.htmlLen+len(s.html) > c.lim.Text {
 		if len(c.segments) > 0 {
-			c.tree.note("the text is longer than %d KB", c.lim.Text>>10)
+			c.tree.note("the text is longer than %d KB; see the original message", c.lim.Text>>10)
 			return
 		}
 		s.text, s.html = cutBytes(s.text, c.lim.Text), cutBytes(s.html, c.lim.Text)

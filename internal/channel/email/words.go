@@ -546,7 +546,7 @@ func parseMailboxes(s string) []channel.Mailbox {
 // cutMailbox cuts at the next comma or semicolon outside quotes, comments and angle brackets.
 func cutMailbox(s string) (one, rest string) {
 	quoted, angle, comment := false, false, 0
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(s) && i < 4000; i++ {
 		switch c := s[i]; {
 		case c == '\\' && (quoted || comment > 0):
 			i++
@@ -566,7 +566,7 @@ func cutMailbox(s string) (one, rest string) {
 			return s[:i], s[i+1:]
 		}
 	}
-	if quoted || comment > 0 || angle {
+	if quoted || comment > 0 || angle || len(s) >= 4000 {
 		// Something never closes: cut at the first comma, whatever it belongs to.
 		if i := strings.IndexByte(s, ','); i >= 0 {
 			return s[:i], s[i+1:]
