@@ -13,7 +13,7 @@ export function initials(name: string): string {
 
 /** hue is 0 to 359, spread by name. */
 export function hue(name: string): number {
-  let h = 0
-  for (const c of name) h = (h * 31 + c.codePointAt(0)!) >>> 0
-  return (h * 47) % 360
+  let h = 2166136261   // FNV-1a, so that similar names differ
+  for (const c of name) h = Math.imul(h ^ c.codePointAt(0)!, 16777619)
+  return (((h >>> 9) ^ h) >>> 0) % 360
 }

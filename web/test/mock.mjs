@@ -1,0 +1,458 @@
+// A stand-in for the server: the desk's contract in memory, with an insurance broker's invented data. For development and
+// browser tests only. Run: node test/mock.mjs [--port 4173] [--rows 100000] [--empty] [--no-ws]
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream, existsSync, statSync } from 'node:fs'
+import http from 'node:http'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png' }
+const csp = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; object-src 'none'"
+const dist = fileURLToPath(new URL('../dist', import.meta.url))
+const minute = 60_000, hour = 60 * minute, day = 24 * hour
+
+// A 96 × 72 picture, so that attachments have something to show.
+const picture = `<svg xmlns="http://www.w3.org/2000/svg" width="320" height="240"><defs><linearGradient id="g" x2="0" y2="1"><stop stop-color="#b9c3c7"/><stop offset="1" stop-color="#3e474b"/></linearGradient></defs><rect width="320" height="240" fill="url(#g)"/><path d="M60 170h200l-24-48h-40l-24-30h-56l-28 36-32 8z" fill="#1f2629"/><circle cx="108" cy="172" r="20" fill="#111"/><circle cx="216" cy="172" r="20" fill="#111"/></svg>`
+
+export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold = 5000, fresh = false } = {}) {
+  let n = 0
+  const id = () => `0190${(++n).toString(16).padStart(4, '0')}-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
+  const iso = (t) => new Date(t).toISOString()
+  const now = () => Date.now()
+  const ago = (ms) => iso(now() - ms)
+  const db = { staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [] }
+  const live = new Set()
+  let seq = 1000
+  const log = []
+  let refuseUntil = 0
+  const mode = { send: '' }
+
+  // People, channels
+  const person = (name, email, role, presence = 'here') => { const s = { id: id(), name, email, role, enabled: true, totp_enabled: false, presence, language: 'de' }; db.staff.push(s); return s }
+  const miriam = person('Miriam Berger', 'miriam@berger.example', 'owner')
+  const jonas = person('Jonas Krämer', 'jonas@berger.example', 'advisor')
+  const leyla = person('Leyla Aydın', 'leyla@berger.example', 'manager', 'away')
+  const chan = (kind, name, settings, health = {}) => {
+    const c = { id: id(), kind, name, settings, enabled: true, health: { state: 'green', reason: '', remedy: '', checked_at: ago(4 * minute), last_inbound_at: ago(2 * minute), last_outbound_at: ago(11 * minute), ...health }, webhook_url: '', can_send: true, why_not: '' }
+    db.channels.push(c)
+    return c
+  }
+  let mail, tg
+  if (!empty) {
+    mail = chan('email', 'Servicepostfach', { address: 'service@berger.example', imap_host: 'imap.berger.example', imap_password: '•••', smtp_host: 'smtp.berger.example' })
+    tg = chan('telegram', 'Berger-Bot', { token: '•••' })
+    tg.webhook_url = 'https://rufweite.berger.example/in/telegram/' + tg.id
+    chan('email', 'Schadenpostfach', { address: 'schaden@berger.example', imap_password: '•••' }, { state: 'red', reason: 'Der Mailserver lehnt die Anmeldung ab.', remedy: 'Tragen Sie das neue Passwort des Postfachs ein und prüfen Sie noch einmal.', last_outbound_at: null, last_inbound_at: ago(3 * day) })
+  }
+  const kinds = [
+    { kind: 'email', title: { de: 'E-Mail', en: 'E-mail' }, capabilities: { text_max: 0, text_unit: 'code_points', html: true, subject: true, copies: true, attachments: true, attachment_max: 25e6, quote: true, write_first: true, window: 0 }, settings: [
+      { key: 'address', required: true, secret: false, default: '', help: { de: 'Die E-Mail-Adresse, unter der Kunden schreiben.', en: 'The e-mail address customers write to.' } },
+      { key: 'imap_host', required: true, secret: false, default: '', help: { de: 'Posteingangsserver; steht in den Hilfeseiten Ihres Anbieters unter IMAP.', en: 'Incoming server; your provider’s help pages list it under IMAP.' } },
+      { key: 'imap_password', required: true, secret: true, default: '', help: { de: 'Das Passwort des Postfachs; bei zweitem Faktor ein App-Passwort.', en: 'The mailbox password; with a second factor, an app password.' } },
+      { key: 'smtp_host', required: false, secret: false, default: '', help: { de: 'Postausgangsserver. Leer: derselbe wie der Eingang.', en: 'Outgoing server. Empty: the same as incoming.' } },
+      { key: 'tls', required: false, secret: false, default: 'implicit', values: ['implicit', 'starttls'], help: { de: 'Wie die Verbindung verschlüsselt wird.', en: 'How the connection is encrypted.' } } ] },
+    { kind: 'telegram', title: { de: 'Telegram', en: 'Telegram' }, capabilities: { text_max: 4096, text_unit: 'utf16', caption_max: 1024, attachments: true, attachment_max: 50e6, quote: true, write_first: false, window: 0 }, settings: [
+      { key: 'token', required: true, secret: true, default: '', help: { de: 'Das Token, das Sie von @BotFather bekommen haben.', en: 'The token that @BotFather gave you.' } },
+      { key: 'api_url', required: false, secret: false, default: 'https://api.telegram.org', help: { de: 'Nur für Tests und Proxys.', en: 'For tests and proxies only.' } } ] },
+    { kind: 'webchat', title: { de: 'Web-Chat', en: 'Web chat' }, capabilities: { text_max: 10000, text_unit: 'code_points', attachments: true, quote: true, write_first: false, window: 0 }, settings: [] },
+  ]
+
+  // Customers and conversations
+  const customer = (name, addresses, extra = {}) => {
+    const c = { id: id(), name, language: 'de', notes: '', created_at: iso(Date.parse('2019-03-04')), advisor: { id: miriam.id, name: miriam.name }, addresses: addresses.map(([kind, value, assurance]) => ({ id: id(), kind, value, assurance, channel_id: kind === 'email' ? mail?.id ?? '' : kind === 'telegram' ? tg?.id ?? '' : '', last_used_at: ago(hour), opted_out: false })), last_seen_at: ago(2 * minute), ...extra }
+    db.customers.push(c)
+    return c
+  }
+  const row = (c, subject, o = {}) => {
+    const r = { id: id(), subject, status: 'open', customer: { id: c.id, name: c.name }, assignee: null, channel_kind: 'email', last_message_at: ago(hour), last_message: null, waiting_since: null, unread: 0, snoozed_until: null, tags: [], failed: false, ...o }
+    db.conversations.push(r)
+    db.messages.set(r.id, [])
+    return r
+  }
+  const msg = (r, o) => {
+    const c = db.customers.find((x) => x.id === r.customer.id)
+    const kind = o.channel ?? r.channel_kind
+    const ch = kind === 'telegram' ? tg : mail
+    const adr = c?.addresses.find((a) => a.kind === kind)
+    const m = { id: id(), conversation_id: r.id, kind: 'message', direction: 'in', author: 'customer', author_name: '', address: adr?.value ?? '', assurance: adr?.assurance ?? 'observed', subject: r.subject, from: [], to: [], cc: [], bcc: [], text: '', has_html: false, html: '', remote_images: 0, attachments: [], external_id: '', reply_to: '', quote: null, sent_at: iso(now()), edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: '', delivery: null, ...o, channel: o.kind === 'note' || o.kind === 'event' ? null : ch ? { id: ch.id, kind: ch.kind, name: ch.name } : null }
+    if (m.author === 'customer' && !m.author_name) m.author_name = r.customer.name
+    db.messages.get(r.id).push(m)
+    if (m.kind === 'message') {
+      r.last_message_at = m.sent_at
+      r.last_message = { direction: m.direction, author: m.author, text: m.text.slice(0, 120) }
+      r.channel_kind = m.channel?.kind ?? r.channel_kind
+    }
+    return m
+  }
+  const sent = (state, at, reason = '', error = '') => ({ id: id(), state, error, reason, at, undo_until: null })
+
+  if (!empty && !fresh) {
+    const ay = customer('Ayşe Yıldız', [['telegram', '@ayse_y', 'observed'], ['email', 'ayse@kunde.example', 'verified'], ['phone', '+49 30 90 123', 'claimed']], { notes: 'Lieber abends erreichbar. Zweitwagen seit Juni.' })
+    const golf = row(ay, 'Abholung Golf', { channel_kind: 'telegram', assignee: { id: miriam.id, name: miriam.name } })
+    const d = now() - 26 * hour
+    msg(golf, { channel: 'email', text: 'Guten Tag,\n\nanbei die Fotos vom Schaden und der Unfallbericht. Wie geht es jetzt weiter?\n\nViele Grüße\nAyşe Yıldız', sent_at: iso(d), assurance: 'verified', has_html: true, remote_images: 2, from: [{ name: 'Ayşe Yıldız', address: 'ayse@kunde.example' }], to: [{ name: '', address: 'service@berger.example' }], cc: [{ name: 'Werkstatt Nord', address: 'annahme@werkstatt.example' }], attachments: [{ id: 'pic1', name: 'Stoßstange.jpg', media_type: 'image/svg+xml', size: 812_000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }, { id: 'pic2', name: 'Kotflügel.jpg', media_type: 'image/svg+xml', size: 744_000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }, { id: 'pdf1', name: 'Unfallbericht.pdf', media_type: 'application/pdf', size: 212_000, url: '/api/v1/attachments/pdf1', state: 'stored', inline: false }] })
+    msg(golf, { channel: 'email', direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, Frau Yıldız,\n\nvielen Dank, alles ist da. Die Werkstatt Nord nimmt den Wagen morgen an: https://werkstatt.example/termin/4711.\n\nIhre Miriam Berger', sent_at: iso(d + 20 * minute), delivery: sent('delivered', iso(d + 21 * minute)) })
+    msg(golf, { kind: 'event', event: { type: 'channel_switch', by: '', to: 'telegram' }, sent_at: iso(now() - 52 * minute) })
+    msg(golf, { channel: 'telegram', text: 'Guten Morgen, ist mein Golf jetzt fertig?', sent_at: iso(now() - 51 * minute) })
+    msg(golf, { kind: 'note', author: 'staff', direction: 'out', author_name: 'Jonas Krämer', text: '@Miriam: Werkstatt ist fertig, Abholung ab Donnerstag, 15 Uhr.', sent_at: iso(now() - 43 * minute) })
+    const q = msg(golf, { channel: 'telegram', direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Morgen, Frau Yıldız! Ja, er ist fertig. Wann möchten Sie ihn abholen? Donnerstag 16:00 oder 17:30, oder Freitag um 9:00?', sent_at: iso(now() - 32 * minute), delivery: sent('read', ago(30 * minute)) })
+    msg(golf, { channel: 'telegram', author: 'machine', direction: 'out', author_name: 'Assistent', text: 'Ich bin der automatische Assistent. Frau Berger antwortet meist innerhalb von 20 Minuten.', sent_at: iso(now() - 20 * minute), delivery: sent('delivered', ago(20 * minute)) })
+    msg(golf, { channel: 'telegram', text: 'Donnerstag ginge, aber erst nach 16 Uhr', sent_at: iso(now() - 2 * minute), reply_to: q.id, quote: { id: q.id, author_name: 'Miriam Berger', text: q.text } })
+    golf.waiting_since = ago(2 * minute)
+
+    const jo = customer('Jonas Krause', [['email', 'jonas.krause@post.example', 'verified']])
+    const police = row(jo, 'Police 2027, Rückfrage', { assignee: { id: miriam.id, name: miriam.name }, unread: 1, waiting_since: ago(14 * minute) })
+    msg(police, { text: 'Guten Tag, in der neuen Police steht eine Selbstbeteiligung von 300 Euro. Vereinbart waren 150.', sent_at: ago(3 * hour), assurance: 'verified' })
+    msg(police, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, Herr Krause, ich habe beim Versicherer nachgefragt und melde mich heute noch.', sent_at: ago(2 * hour), delivery: sent('uncertain', ago(2 * hour), 'Der Mailserver hat nach dem Absenden nicht mehr geantwortet.', 'read tcp 10.0.0.4:587: i/o timeout after DATA') })
+    msg(police, { text: 'Vielen Dank. Heißt das, dass die Selbstbeteiligung noch geändert wird?\n\nAm 23.11. schrieb Miriam Berger:\n> Guten Tag, Herr Krause,\n> ich habe beim Versicherer nachgefragt.', sent_at: ago(14 * minute), assurance: 'verified' })
+    police.failed = true
+
+    const un = customer('+49 151 ··· 678', [['telegram', '@unbekannt678', 'observed']], { advisor: null })
+    const rech = row(un, 'Frage zur Rechnung', { channel_kind: 'telegram', unread: 2, waiting_since: ago(31 * minute) })
+    msg(rech, { text: 'Hallo?', sent_at: ago(35 * minute) })
+    msg(rech, { text: 'Es geht um meine Rechnung vom Oktober', sent_at: ago(31 * minute) })
+
+    const he = customer('Helga Fuchs', [['email', 'helga.fuchs@web.example', 'claimed']])
+    const adr = row(he, 'Adressänderung', { assignee: { id: jonas.id, name: jonas.name }, waiting_since: null })
+    msg(adr, { text: 'Bitte ändern Sie meine Adresse: Lindenweg 4, 10117 Berlin.', sent_at: ago(hour + 4 * minute), assurance: 'claimed' })
+    msg(adr, { direction: 'out', author: 'staff', author_name: 'Jonas Krämer', text: 'Guten Tag, Frau Fuchs, das haben wir geändert.', sent_at: ago(hour), delivery: sent('failed', ago(58 * minute), 'Das Postfach von Frau Fuchs ist voll.', '552 5.2.2 Mailbox full') })
+    adr.failed = true
+
+    const to = customer('Tomasz Olszewski', [['telegram', '@tomasz_o', 'observed'], ['email', 'tomasz@kunde.example', 'observed']])
+    const bau = row(to, 'Baufinanzierung, Unterlagen', { channel_kind: 'telegram', assignee: { id: miriam.id, name: miriam.name } })
+    msg(bau, { text: 'Die Gehaltsnachweise schicke ich morgen.', sent_at: ago(27 * hour) })
+    const le = customer('Lena Neumann', [['email', 'lena.neumann@post.example', 'observed']])
+    const haus = row(le, 'Hausrat nach Umzug', { status: 'snoozed', snoozed_until: iso(now() + 20 * hour), assignee: { id: miriam.id, name: miriam.name } })
+    msg(haus, { text: 'Wir ziehen zum 1. Dezember um. Was müssen wir melden?', sent_at: ago(30 * hour), assurance: 'observed' })
+    const mk = customer('Mehmet Kaya', [['email', 'm.kaya@werk.example', 'verified']])
+    const kfz = row(mk, 'Kfz-Schein nachgereicht', { status: 'closed' })
+    msg(kfz, { text: 'Hier der Fahrzeugschein. Danke!', sent_at: ago(3 * day), assurance: 'verified' })
+    row(ay, 'Zweitwagen versichern', { assignee: { id: jonas.id, name: jonas.name }, last_message_at: ago(40 * day), last_message: { direction: 'in', author: 'customer', text: 'Danke, alles klar.' } })
+    const long = row(to, 'Langer Verlauf', { channel_kind: 'telegram', last_message_at: ago(5 * day) })
+    for (let i = 0; i < 180; i++) msg(long, { direction: i % 3 ? 'in' : 'out', author: i % 3 ? 'customer' : 'staff', author_name: i % 3 ? '' : 'Miriam Berger', text: `Nachricht ${i + 1}: ${'ein Satz über die Unterlagen. '.repeat(1 + (i % 4))}`.trim(), sent_at: iso(now() - 6 * day + i * 10 * minute), delivery: i % 3 ? null : sent('read', ago(5 * day)) })
+    db.work.push(
+      { id: id(), channel: { id: mail.id, kind: 'email', name: mail.name }, reason: 'Die E-Mail ist beschädigt: Ein Teil hat kein Ende.', error: 'multipart: NextPart: EOF', received_at: ago(6 * hour), sender: 'fax2mail@gateway.example', attempts: 3, state: 'open', size: 48_200, raw: 'From: fax2mail@gateway.example\nTo: service@berger.example\nSubject: Fax 0049309012\nContent-Type: multipart/mixed; boundary="x1"\n\n--x1\nContent-Type: text/plain\n\n1 Seite', raw_type: 'message/rfc822' },
+      { id: id(), channel: { id: tg.id, kind: 'telegram', name: tg.name }, reason: 'Telegram meldet etwas, das wir noch nicht kennen.', error: 'unknown update field "gift"', received_at: ago(2 * day), sender: '', attempts: 1, state: 'open', size: 512, raw: '{"update_id":9912,"gift":{"id":"x"}}', raw_type: 'application/json' },
+    )
+  }
+  const firstNames = ['Anna', 'Ben', 'Clara', 'David', 'Emine', 'Felix', 'Greta', 'Hasan', 'Ida', 'Jan'], lastNames = ['Schmidt', 'Yılmaz', 'Novak', 'Fischer', 'Weber', 'Öztürk', 'Wagner', 'Kowalski', 'Hoffmann', 'Şahin']
+  for (let i = 0; i < rows; i++) {
+    const c = { id: id(), name: `${firstNames[i % 10]} ${lastNames[(i / 10 | 0) % 10]} ${i}` }
+    db.conversations.push({ id: id(), subject: `Anliegen ${i}`, status: 'open', customer: c, assignee: null, channel_kind: i % 2 ? 'email' : 'telegram', last_message_at: ago(8 * day + i * 30_000), last_message: { direction: 'in', author: 'customer', text: 'Eine Frage zu meinem Vertrag' }, waiting_since: i % 3 ? null : ago(8 * day + i * 30_000), unread: 0, snoozed_until: null, tags: [], failed: false })
+  }
+
+  // Live
+  function frame(f, stored = true) {
+    if (stored) { f.seq = ++seq; log.push(f); if (log.length > 20_000) log.shift() }
+    for (const l of live) l.send(JSON.stringify(f), f.seq)
+  }
+  const rowFrame = (r) => { const { unread, ...rest } = r; frame({ kind: 'conversation', id: r.id, conversation: { ...rest } }) }
+  const messageFrame = (m) => frame({ kind: 'message', id: m.id, conversation_id: m.conversation_id })
+  function joined(send, after) {
+    const l = { send }
+    if (after) { for (const f of log) if (f.seq > after) send(JSON.stringify(f), f.seq) } else send(JSON.stringify({ kind: 'hello', seq }), seq)
+    live.add(l)
+    return () => live.delete(l)
+  }
+
+  function inbound({ customer: cid, text, channel = 'telegram', subject = '', reply_to = '', file }) {
+    const c = db.customers.find((x) => x.id === cid) ?? db.customers[0]
+    let r = db.conversations.find((x) => x.customer.id === c.id && x.status !== 'closed' && db.messages.has(x.id))
+    if (!r) r = row(c, subject || text.slice(0, 40), { channel_kind: channel })
+    r.channel_kind = channel
+    if (r.status === 'snoozed') { r.status = 'open'; r.snoozed_until = null }
+    r.waiting_since ??= iso(now())
+    const atts = file ? [{ id: 'pic1', name: file.name, media_type: file.media_type, size: 1000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }] : []
+    const qm = reply_to && db.messages.get(r.id).find((x) => x.id === reply_to)
+    const m = msg(r, { channel, text, attachments: atts, reply_to, quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null })
+    r.unread++
+    messageFrame(m)
+    rowFrame(r)
+    playLive.forEach((send) => send({ customer: c.id, channel }))
+    return m
+  }
+  const playLive = new Set()
+
+  function deliver(m, states) {
+    const [next, ...rest] = states
+    if (!next) return
+    setTimeout(() => {
+      if (m.gone) return
+      m.delivery = { ...m.delivery, state: next, at: iso(now()), undo_until: null, ...(next === 'failed' ? { reason: 'Das Postfach ist voll.', error: '552 mailbox full' } : {}) }
+      frame({ kind: 'delivery', id: m.delivery.id, message_id: m.id, conversation_id: m.conversation_id, state: next })
+      const r = db.conversations.find((x) => x.id === m.conversation_id)
+      if (next === 'failed' || next === 'uncertain') { r.failed = true; rowFrame(r) }
+      if (next === 'sent') playLive.forEach((send) => send({ customer: r.customer.id, channel: m.channel?.kind }))
+      deliver(m, rest)
+    }, next === 'sending' ? hold : 250)
+  }
+
+  const options = (r) => {
+    const c = db.customers.find((x) => x.id === r.customer.id)
+    return (c?.addresses ?? []).map((a) => {
+      const ch = a.kind === 'email' ? mail : a.kind === 'telegram' ? tg : null
+      return { channel_id: ch?.id ?? '', channel_kind: a.kind, channel_name: ch?.name ?? '', address_id: a.id, address: a.value, assurance: a.assurance, can_send: !!ch?.enabled, why_not: ch ? (ch.enabled ? '' : 'Der Kanal ist ausgeschaltet.') : 'Für diese Nummer ist kein Kanal eingerichtet.' }
+    })
+  }
+  const facts = (r) => {
+    const opts = options(r)
+    const o = opts.find((x) => x.channel_kind === r.channel_kind && x.can_send) ?? opts.find((x) => x.can_send)
+    const de = db.language === 'de'
+    return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open').map((x) => ({ id: x.id, subject: x.subject })), suggestion: null }
+  }
+  const custOut = (c) => ({ ...c, conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
+  const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature }, org: { id: 'o1', name: 'Berger & Partner' }, totp_enabled: db.totp, public_url: '' } }
+  const fold = (s) => (s ?? '').normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
+  const strip = (m) => { const { gone, ...rest } = m; return rest }
+
+  function list(items, q, limit0 = 50) {
+    const from = Number(q.get('cursor') || 0), limit = Number(q.get('limit') || limit0)
+    return { items: items.slice(from, from + limit), next_cursor: from + limit < items.length ? String(from + limit) : '' }
+  }
+  function conversations(q) {
+    const s = q.get('status'), a = q.get('assignee'), k = q.get('channel_kind'), t = fold(q.get('q'))
+    let all = db.conversations.filter((r) => (!s || r.status === s) && (!k || r.channel_kind === k) && (!a || (a === 'me' ? r.assignee?.id === miriam.id : a === 'none' ? !r.assignee : r.assignee?.id === a)) && (!q.get('waiting') || r.waiting_since) && (!q.get('failed') || r.failed) && (!q.get('customer_id') || r.customer.id === q.get('customer_id')) && (!t || fold(r.subject + ' ' + r.customer.name + ' ' + (r.last_message?.text ?? '')).includes(t)))
+    all = q.get('waiting') ? all.sort((x, y) => (x.waiting_since < y.waiting_since ? -1 : 1)) : all.sort((x, y) => (x.last_message_at < y.last_message_at ? 1 : -1))
+    return list(all, q)
+  }
+
+  const server = http.createServer((req, res) => {
+    const url = new URL(req.url, 'http://x')
+    const path = url.pathname, q = url.searchParams, m = req.method
+    const send = (status, body, headers = {}) => { res.writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json', ...headers }); res.end(body === undefined ? '' : JSON.stringify(body)) }
+    const problem = (status, code, detail, extra = {}) => send(status, { title: detail, status, code, detail, ...extra })
+    if (refuseUntil > now() && path.startsWith('/api/')) { req.socket.destroy(); return }
+    const chunks = []
+    req.on('data', (c) => chunks.push(c))
+    req.on('end', () => {
+      const raw = Buffer.concat(chunks)
+      let b = {}
+      if (raw.length && (req.headers['content-type'] ?? '').includes('json')) try { b = JSON.parse(raw) } catch { return problem(400, 'bad_json', 'Kein JSON.') }
+      try { handle(b, raw) } catch (e) { console.error(e); problem(500, 'mock', String(e)) }
+    })
+
+    function handle(b, raw) {
+      if (path.startsWith('/api/')) db.requests.push(`${m} ${path}${url.search}`)
+      // Controls of the mock itself
+      if (path === '/mock/inbound') return send(200, inbound(b))
+      if (path === '/mock/drop') { refuseUntil = now() + (b.ms ?? 3000); for (const l of [...live]) l.close?.(); return send(204) }
+      if (path === '/mock/mode') { Object.assign(mode, b); return send(204) }
+      if (path === '/mock/typing') { frame({ kind: 'typing', conversation_id: b.id, by: 'customer' }, false); return send(204) }
+      if (path === '/mock/requests') return send(200, db.requests)
+      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject })))
+      if (path === '/mock/burst') { const rs = db.conversations.filter((r) => r.status === 'open').slice(0, 400); let i = 0; const end = now() + (b.ms ?? 2000); const tick = () => { if (now() > end) return; for (let k = 0; k < 5; k++) { const r = rs[(i++ * 37) % rs.length]; r.last_message_at = iso(now() + i / 1000); r.last_message = { direction: 'in', author: 'customer', text: `Stoß ${i}` }; rowFrame(r) } setTimeout(tick, 16) }; tick(); return send(204) }
+      if (path === '/mock/signout') { db.signedIn = false; return send(204) }
+
+      // The demo's customer side
+      if (path === '/demo/api/customers') return send(200, { items: db.customers.slice(0, 6).map((c, i) => ({ id: c.id, name: c.name, channels: [...new Set(c.addresses.map((a) => a.kind))].filter((k) => k !== 'phone'), avatar_hue: (i * 67) % 360 })) })
+      if (path === '/demo/api/threads') { const c = q.get('customer'), k = q.get('channel'); const all = db.conversations.filter((r) => r.customer.id === c).flatMap((r) => db.messages.get(r.id) ?? []).filter((x) => x.kind === 'message' && x.channel?.kind === k && (x.direction === 'in' || ['sent', 'delivered', 'read'].includes(x.delivery?.state))); return send(200, { items: all.map((x) => ({ id: x.id, direction: x.direction === 'in' ? 'out' : 'in', text: x.text, subject: x.subject, at: x.sent_at, attachments: x.attachments.map((a) => ({ name: a.name, url: a.url, media_type: a.media_type })), reply_to: x.reply_to })) }) }
+      if (path === '/demo/api/write') { inbound(b); return send(202, {}) }
+      if (path === '/demo/api/live') { res.writeHead(200, { 'Content-Type': 'text/event-stream' }); const s = (f) => res.write(`data: ${JSON.stringify(f)}\n\n`); res.write(': hello\n\n'); playLive.add(s); req.on('close', () => playLive.delete(s)); return }
+
+      if (path.startsWith('/api/v1/')) return api(path.slice(8).split('/'), b, raw)
+      if (path.startsWith('/api/')) return problem(404, 'not_found', 'Gibt es nicht.')
+
+      // The built pages
+      let file = normalize(join(dist, path === '/play' ? '/play.html' : path))
+      if (!file.startsWith(dist) || !existsSync(file) || statSync(file).isDirectory()) file = join(dist, 'index.html')
+      res.writeHead(200, { 'Content-Type': types[extname(file)] ?? 'application/octet-stream', 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff' })
+      createReadStream(file).pipe(res)
+    }
+
+    function api(p, b, raw) {
+      const [a, i, sub] = p
+      if (a === 'setup') {
+        if (m === 'GET') return q.get('token') === 'T' && db.setup ? send(200, { valid: true }) : problem(db.setup ? 404 : 410, 'gone', 'Der Link gilt nicht.')
+        db.setup = false; db.signedIn = true; db.staff.length = 1; Object.assign(db.staff[0], { name: b.name, email: b.email }); db.language = b.language; db.password = b.password
+        return send(200, sess())
+      }
+      if (a === 'invite') {
+        if (m === 'GET') return q.get('token') === 'I' ? send(200, { name: 'Jonas Krämer', email: 'jonas@berger.example' }) : problem(410, 'gone', 'Die Einladung gilt nicht mehr.')
+        db.signedIn = true
+        return send(200, sess())
+      }
+      if (a === 'session' && !i) {
+        if (m === 'GET') return db.signedIn ? send(200, sess()) : problem(401, 'signed_out', 'Sie sind nicht angemeldet.')
+        if (m === 'POST') {
+          if (b.password === 'zu viele') return problem(429, 'too_many_attempts', 'Zu viele Versuche.', {}, { 'Retry-After': '60' })
+          if (b.email !== db.staff[0].email || b.password !== db.password) return problem(401, 'wrong_credentials', 'E-Mail oder Passwort stimmt nicht.')
+          if (db.totp && b.totp !== '123456') return problem(401, 'totp_required', 'Code nötig.')
+          db.signedIn = true
+          return send(200, sess())
+        }
+        if (m === 'DELETE') { db.signedIn = false; return send(204) }
+        if (b.password) { if (b.password.current !== db.password) return problem(422, 'invalid', 'Das Passwort stimmt nicht.', { errors: [{ location: 'body.password.current', message: 'Das bisherige Passwort stimmt nicht.' }] }); db.password = b.password.new }
+        if (b.language) db.language = b.language
+        if (b.name) db.staff[0].name = b.name
+        if (b.signature !== undefined) db.signature = b.signature
+        return send(200, sess())
+      }
+      if (!db.signedIn) return problem(401, 'signed_out', 'Sie sind nicht angemeldet.')
+      if (a === 'session' && i === 'totp') {
+        if (m === 'POST') return send(200, { secret: 'JBSWY3DPEHPK3PXPJBSWY3DP', uri: 'otpauth://totp/Rufweite:miriam?secret=JBSWY3DPEHPK3PXP', qr_png: 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==' })
+        if (m === 'PUT') { if (b.code !== '123456') return problem(422, 'invalid', 'Der Code stimmt nicht.', { errors: [{ location: 'body.code', message: 'Der Code stimmt nicht.' }] }); db.totp = true; return send(200, sess()) }
+        db.totp = false
+        return send(200, sess())
+      }
+      if (a === 'live') {
+        res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+        const leave = joined((text, s) => res.write(`${s ? `id: ${s}\n` : ''}data: ${text}\n\n`), Number(q.get('after') || 0))
+        const l = [...live].at(-1); l.close = () => req.socket.destroy()
+        req.on('close', leave)
+        return
+      }
+      if (a === 'channel-kinds') return send(200, { items: kinds })
+      if (a === 'staff') {
+        if (m === 'GET') return send(200, { items: db.staff, next_cursor: '' })
+        if (m === 'POST') { if (db.staff.some((s) => s.email === b.email)) return problem(422, 'invalid', 'Schon vergeben.', { errors: [{ location: 'body.email', message: 'Diese Adresse ist schon vergeben.' }] }); const s = person(b.name, b.email, b.role, 'away'); frame({ kind: 'staff', id: s.id }); return send(200, { ...s, invite_url: '/invite?token=I' }) }
+        const s = db.staff.find((x) => x.id === i)
+        if (!s) return problem(404, 'not_found', 'Gibt es nicht.')
+        const { reset_password, ...rest } = b
+        Object.assign(s, rest)
+        return send(200, { ...s, ...(reset_password ? { invite_url: '/invite?token=I' } : {}) })
+      }
+      if (a === 'channels') {
+        if (!i) {
+          if (m === 'GET') return send(200, { items: db.channels })
+          const spec = kinds.find((k) => k.kind === b.kind)
+          const errors = spec.settings.filter((s) => s.required && !b.settings?.[s.key]).map((s) => ({ location: `body.settings.${s.key}`, message: 'Das wird gebraucht.' }))
+          if (b.kind === 'telegram' && b.settings?.token && !/^\d+:/.test(b.settings.token)) errors.push({ location: 'body.settings.token', message: 'So sieht kein Token von @BotFather aus: Zahl, Doppelpunkt, Buchstaben.' })
+          if (errors.length) return problem(422, 'invalid', 'Bitte prüfen Sie die Angaben.', { errors })
+          const c = chan(b.kind, b.name, Object.fromEntries(Object.entries(b.settings ?? {}).map(([k, v]) => [k, spec.settings.find((s) => s.key === k)?.secret ? '•••' : v])), { state: 'unknown', checked_at: null, last_inbound_at: null, last_outbound_at: null })
+          frame({ kind: 'channel', id: c.id })
+          return send(201, c)
+        }
+        const c = db.channels.find((x) => x.id === i)
+        if (!c) return problem(404, 'not_found', 'Gibt es nicht.')
+        if (sub === 'test') return b.to?.includes('falsch') ? send(200, { state: 'failed', reason: 'Die Adresse gibt es nicht.', remedy: 'Prüfen Sie die Schreibweise.' }) : send(200, { state: 'sent', reason: '', remedy: '' })
+        if (sub === 'check') { c.health = { ...c.health, state: c.name.startsWith('Schaden') ? 'red' : 'green', checked_at: iso(now()) }; return send(200, c) }
+        if (m === 'DELETE') { db.channels.splice(db.channels.indexOf(c), 1); return send(204) }
+        if (b.settings) Object.assign(c.settings, b.settings)
+        if (b.name) c.name = b.name
+        if (b.enabled !== undefined) c.enabled = b.enabled
+        return send(200, c)
+      }
+      if (a === 'attachments') {
+        if (m === 'POST') { const at = { id: id(), name: decodeURIComponent(req.headers['x-file-name'] ?? 'datei'), media_type: req.headers['content-type'], size: raw.length, state: 'stored', inline: false }; at.url = `/api/v1/attachments/${at.id}`; db.attachments.set(at.id, { ...at, raw }); return send(201, at) }
+        const at = db.attachments.get(i)
+        if (at) { res.writeHead(200, { 'Content-Type': at.media_type }); return res.end(at.raw) }
+        res.writeHead(200, { 'Content-Type': i === 'pdf1' ? 'application/pdf' : 'image/svg+xml' })
+        return res.end(i === 'pdf1' ? '%PDF-1.4' : picture)
+      }
+      if (a === 'messages') {
+        const all = [...db.messages.values()].flat()
+        const x = all.find((y) => y.id === i)
+        if (!x) return problem(404, 'not_found', 'Diese Nachricht gibt es nicht.')
+        if (sub === 'html') { res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }); return res.end(`<!doctype html><meta charset="utf-8"><style>body{font:14px/1.5 Georgia,serif;margin:12px}</style><p>Guten Tag,</p><p>anbei die <b>Fotos vom Schaden</b> und der Unfallbericht.</p>${q.get('images') === '1' ? '<p><img src="/api/v1/attachments/pic1" width="120" alt=""></p>' : '<p>[Bild]</p>'}<p>Viele Grüße<br>Ayşe Yıldız</p>`) }
+        if (sub === 'cancel') { if (x.delivery?.state !== 'queued') return problem(409, 'already_sent', 'Die Nachricht ist schon gesendet.'); x.gone = true; const l = db.messages.get(x.conversation_id); l.splice(l.indexOf(x), 1); messageFrame(x); return send(200, { text: x.text }) }
+        return send(200, strip(x))
+      }
+      if (a === 'deliveries' && sub === 'resolve') {
+        const x = [...db.messages.values()].flat().find((y) => y.delivery?.id === i)
+        x.delivery = { ...x.delivery, state: b.as === 'resend' ? 'queued' : b.as, at: iso(now()) }
+        const r = db.conversations.find((y) => y.id === x.conversation_id)
+        r.failed = false
+        if (b.as === 'resend') deliver(x, ['sent', 'delivered'])
+        rowFrame(r)
+        return send(200, x.delivery)
+      }
+      if (a === 'work-items') {
+        if (!i) return send(200, list(db.work.filter((w) => w.state === 'open').map(({ raw, ...w }) => w), q))
+        const w = db.work.find((x) => x.id === i)
+        if (sub === 'retry') { w.attempts++; return send(200, w) }
+        if (sub === 'dismiss') { w.state = 'dismissed'; return send(200, w) }
+        return send(200, { ...w, raw_url: `/api/v1/attachments/pdf1`, events: [] })
+      }
+      if (a === 'customers') {
+        if (!i) {
+          if (m === 'GET') { const t = fold(q.get('q')); return send(200, list(db.customers.filter((c) => !t || fold(c.name + ' ' + c.addresses.map((x) => x.value).join(' ')).includes(t)), q)) }
+          if (!b.name?.trim()) return problem(422, 'invalid', 'Ein Name wird gebraucht.', { errors: [{ location: 'body.name', message: 'Ein Name wird gebraucht.' }] })
+          const c = customer(b.name, (b.addresses ?? []).map((x) => [x.kind, x.value, 'claimed']), { advisor: null, last_seen_at: null, created_at: iso(now()) })
+          frame({ kind: 'customer', id: c.id })
+          return send(201, custOut(c))
+        }
+        const c = db.customers.find((x) => x.id === i)
+        if (!c) return problem(404, 'not_found', 'Diesen Kunden gibt es nicht.')
+        if (sub === 'merge') { const o = db.customers.find((x) => x.id === b.with); db.merged.push({ id: o.id, name: o.name, at: iso(now()), into: c.id, was: o, addresses: o.addresses.map((x) => x.id), convs: db.conversations.filter((r) => r.customer.id === o.id) }); c.addresses.push(...o.addresses); db.conversations.forEach((r) => { if (r.customer.id === o.id) r.customer = { id: c.id, name: c.name } }); db.customers.splice(db.customers.indexOf(o), 1); return send(200, custOut(c)) }
+        if (sub === 'unmerge') { const k = db.merged.findIndex((x) => x.id === b.customer_id); const g = db.merged[k]; db.merged.splice(k, 1); db.customers.push(g.was); c.addresses = c.addresses.filter((x) => !g.addresses.includes(x.id)); g.convs.forEach((r) => (r.customer = { id: g.id, name: g.name })); return send(200, custOut(c)) }
+        if (sub === 'addresses') { if (m === 'DELETE') c.addresses = c.addresses.filter((x) => x.id !== p[3]); else { if (b.kind === 'email' && !b.value.includes('@')) return problem(422, 'invalid', 'Das ist keine E-Mail-Adresse.', { errors: [{ location: 'body.value', message: 'Das ist keine E-Mail-Adresse.' }] }); c.addresses.push({ id: id(), kind: b.kind, value: b.value, assurance: 'claimed', channel_id: '', last_used_at: null, opted_out: false }) } return m === 'DELETE' ? send(204) : send(200, custOut(c)) }
+        if (m === 'PATCH') { const { advisor_id, ...rest } = b; Object.assign(c, rest); if ('advisor_id' in b) { const s = db.staff.find((x) => x.id === advisor_id); c.advisor = s ? { id: s.id, name: s.name } : null } return send(200, custOut(c)) }
+        return send(200, custOut(c))
+      }
+      if (a === 'conversations') {
+        if (i === 'counts') { const o = db.conversations.filter((r) => r.status === 'open'); return send(200, { mine: o.filter((r) => r.assignee?.id === miriam.id).length, unassigned: o.filter((r) => !r.assignee).length, waiting: o.filter((r) => r.waiting_since).length, open: o.length, work_items: db.work.filter((w) => w.state === 'open').length, uncertain: db.conversations.filter((r) => r.failed).length }) }
+        if (!i) {
+          if (m === 'GET') return send(200, conversations(q))
+          let c = db.customers.find((x) => x.id === b.customer_id)
+          if (!c) c = customer(b.address.name || b.address.value, [[b.address.kind, b.address.value, 'claimed']])
+          const r = row(c, b.subject, { channel_kind: db.channels.find((x) => x.id === b.channel_id)?.kind ?? 'email', assignee: { id: miriam.id, name: miriam.name } })
+          const x = msg(r, { direction: 'out', author: 'staff', author_name: miriam.name, text: b.text, client_id: b.client_id, delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
+          deliver(x, ['sending', 'sent', 'delivered'])
+          rowFrame(r)
+          return send(201, r)
+        }
+        const r = db.conversations.find((x) => x.id === i)
+        if (!r) return problem(404, 'not_found', 'Dieses Gespräch gibt es nicht.')
+        if (!db.messages.has(r.id)) { db.messages.set(r.id, []); if (!db.customers.some((x) => x.id === r.customer.id)) db.customers.push({ ...custStub(r.customer) }); msg(r, { text: 'Eine Frage zu meinem Vertrag', sent_at: r.last_message_at }) }
+        if (sub === 'messages') {
+          if (m === 'GET') { const all = db.messages.get(r.id).slice().sort((x, y) => (x.sent_at < y.sent_at ? -1 : 1)); const end = q.get('cursor') ? Number(q.get('cursor')) : all.length, from = Math.max(0, end - Number(q.get('limit') || 50)); return send(200, { items: all.slice(from, end).map(strip), next_cursor: from > 0 ? String(from) : '' }) }
+          const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id)
+          if (twin) return send(200, strip(twin))
+          if (mode.send === 'refuse') return problem(422, 'not_allowed', 'Der Kanal nimmt diese Nachricht nicht an.', { remedy: 'Wählen Sie einen anderen Kanal.' })
+          if (mode.send === 'lose') { mode.send = ''; make(); return req.socket.destroy() }
+          return send(201, strip(make()))
+          function make() {
+            const ch = db.channels.find((x) => x.id === b.channel_id) ?? mail
+            const qm = b.reply_to && db.messages.get(r.id).find((x) => x.id === b.reply_to)
+            const x = msg(r, { channel: ch.kind, direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text, subject: b.subject ?? r.subject, client_id: b.client_id, cc: b.cc ?? [], bcc: b.bcc ?? [], reply_to: b.reply_to ?? '', quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null, attachments: (b.attachments ?? []).map((k) => { const { raw: _, ...at } = db.attachments.get(k); return at }), delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
+            r.waiting_since = null
+            deliver(x, mode.send === 'fail' ? ['sending', 'failed'] : ['sending', 'sent', 'delivered', 'read'])
+            messageFrame(x); rowFrame(r)
+            return x
+          }
+        }
+        if (sub === 'notes') { const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id); const x = twin ?? msg(r, { kind: 'note', direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text, client_id: b.client_id }); messageFrame(x); return send(201, strip(x)) }
+        if (sub === 'read') { r.unread = 0; return send(204) }
+        if (sub === 'draft') { if (m === 'PUT') { db.drafts.set(r.id, b); return send(204) } if (m === 'DELETE') { db.drafts.delete(r.id); return send(204) } return db.drafts.has(r.id) ? send(200, db.drafts.get(r.id)) : send(204) }
+        if (m === 'PATCH') {
+          const ev = (type, to = '') => messageFrame(msg(r, { kind: 'event', event: { type, by: db.staff[0].name, to } }))
+          if (b.status && b.status !== r.status) { ev(b.status === 'closed' ? 'closed' : b.status === 'snoozed' ? 'snoozed' : 'reopened', b.snoozed_until ?? ''); r.status = b.status; if (b.status !== 'snoozed') r.snoozed_until = null; if (b.status === 'closed') r.waiting_since = null }
+          if (b.snoozed_until) r.snoozed_until = b.snoozed_until
+          if ('assignee_id' in b) { const s = db.staff.find((x) => x.id === b.assignee_id); r.assignee = s ? { id: s.id, name: s.name } : null; ev('assigned', s?.name ?? '') }
+          if (b.subject !== undefined) r.subject = b.subject
+          rowFrame(r)
+          return send(200, r)
+        }
+        return send(200, facts(r))
+      }
+      return problem(404, 'not_found', 'Gibt es nicht.')
+    }
+    function custStub(c) { return { id: c.id, name: c.name, language: 'de', notes: '', created_at: iso(now()), advisor: null, addresses: [{ id: id(), kind: 'email', value: 'kunde@post.example', assurance: 'observed', channel_id: mail?.id ?? '', last_used_at: null, opted_out: false }], last_seen_at: iso(now()) } }
+  })
+
+  // WebSocket (RFC 6455), server to client only: text frames out, a close frame in.
+  server.on('upgrade', (req, socket) => {
+    const url = new URL(req.url, 'http://x')
+    if (!ws || url.pathname !== '/api/v1/live' || refuseUntil > now() || !db.signedIn) { socket.destroy(); return }
+    const accept = createHash('sha1').update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64')
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`)
+    const send = (text) => {
+      const data = Buffer.from(text)
+      const head = data.length < 126 ? Buffer.from([0x81, data.length]) : data.length < 65536 ? Buffer.from([0x81, 126, data.length >> 8, data.length & 255]) : (() => { const h = Buffer.alloc(10); h[0] = 0x81; h[1] = 127; h.writeBigUInt64BE(BigInt(data.length), 2); return h })()
+      if (!socket.destroyed) socket.write(Buffer.concat([head, data]))
+    }
+    const leave = joined(send, Number(url.searchParams.get('after') || 0))
+    const l = [...live].at(-1); l.close = () => socket.destroy()
+    socket.on('data', (d) => { if ((d[0] & 15) === 8) socket.end() })
+    socket.on('close', leave)
+    socket.on('error', leave)
+  })
+
+  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({ url: `http://127.0.0.1:${server.address().port}`, db, inbound, frame, close: () => { for (const l of live) l.close?.(); server.closeAllConnections(); server.close() } })))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const arg = (k) => { const i = process.argv.indexOf('--' + k); return i < 0 ? undefined : (process.argv[i + 1] ?? true) }
+  const s = await startMock({ port: Number(arg('port') ?? 4173), rows: Number(arg('rows') ?? 0), empty: process.argv.includes('--empty'), ws: !process.argv.includes('--no-ws'), fresh: process.argv.includes('--fresh') })
+  console.log(s.url)
+}
