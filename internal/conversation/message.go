@@ -571,9 +571,9 @@ func History(ctx context.Context, q db.Querier, message string) (texts []string,
 	return texts, err
 }
 
-// cleanFileName makes a file name that a stranger chose harmless: no path, no control, override or zero-width
+// CleanFileName makes a file name that a stranger chose harmless: no path, no control, override or zero-width
 // characters, at most 150 characters with its ending kept.
-func cleanFileName(s string) string {
+func CleanFileName(s string) string {
 	if i := strings.LastIndexAny(s, `/\`); i >= 0 {
 		s = s[i+1:]
 	}

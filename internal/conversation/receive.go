@@ -111,7 +111,7 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		}
 	}
 	for i, f := range in.Files {
-		f.Message, f.Name = m.ID, cleanFileName(f.Name)
+		f.Message, f.Name = m.ID, CleanFileName(f.Name)
 		if err := AddAttachment(ctx, tx, f, i, now); err != nil {
 			return Received{}, err
 		}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/auth"
+	"github.com/rufweite/rufweite/internal/conversation"
+	"github.com/rufweite/rufweite/internal/customer"
+	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/intake"
+	"github.com/rufweite/rufweite/internal/outbox"
+)
+
+// Problem is an error as RFC 9457 problem details, in words that say what to do.
+type Problem struct {
+	Type   string         `json:"type,omitempty" doc:"about:blank"`
+	Title  string         `json:"title"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail,omitempty" doc:"a sentence for people, in the language of the request"`
+	Code   string         `json:"code,omitempty" doc:"stable word for programs"`
+	Remedy string         `json:"remedy,omitempty" doc:"what to do"`
+	Errors []ProblemField `json:"errors,omitempty"`
+}
+
+// ProblemField says which part of the request is wrong.
+type ProblemField struct {
+	Location string `json:"location" doc:"such as body.settings.token"`
+	Message  string `json:"message"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma's content type filter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func problem(status int, code, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+}
+
+// newError makes a Problem of huma's own errors (validation, unreadable bodies).
+func newError(status int, msg string, errs ...error) huma.StatusError {
+	p := problem(status, "", msg)
+	if status == http.StatusUnprocessableEntity {
+		p.Code = "invalid"
+	}
+	for _, e := range errs {
+		var d huma.ErrorDetailer
+		switch {
+		case e == nil:
+		case errors.As(e, &d):
+			p.Errors = append(p.Errors, ProblemField{d.ErrorDetail().Location, d.ErrorDetail().Message})
+		default:
+			p.Errors = append(p.Errors, ProblemField{"", e.Error()})
+		}
+	}
+	return p
+}
+
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client may be gone
+}
+
+// fail turns an error of the rooms into a Problem for whoever asks. Unknown errors are logged and told as such.
+func (s *Server) fail(ctx context.Context, err error) error {
+	var p *Problem
+	var invalid *account.InvalidError
+	t := func(de, en string) string { return s.text(ctx, de, en) }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &invalid):
+		p := problem(http.StatusUnprocessableEntity, "invalid", t("Einige Angaben stimmen noch nicht.", "Some details are not right yet."))
+		for _, f := range invalid.Fields {
+			loc := "body.settings"
+			if f.Key == "kind" {
+				loc = "body.kind"
+			} else if f.Key != "" {
+				loc += "." + f.Key
+			}
+			p.Errors = append(p.Errors, ProblemField{loc, f.Message})
+			if f.Key == "" {
+				p.Detail = f.Message
+			}
+		}
+		return p
+	case errors.Is(err, conversation.ErrNotFound), errors.Is(err, conversation.ErrNoSuch), errors.Is(err, customer.ErrNotFound), errors.Is(err, account.ErrNotFound),
+		errors.Is(err, auth.ErrNotFound), errors.Is(err, intake.ErrNotFound), errors.Is(err, outbox.ErrNotFound):
+		return problem(http.StatusNotFound, "not_found", t("Das gibt es nicht (mehr).", "There is no such thing (any more)."))
+	case errors.Is(err, db.ErrCursor):
+		return problem(http.StatusBadRequest, "bad_cursor", t("Diese Seitenmarke stammt nicht von hier. Beginnen Sie ohne cursor.", "This cursor was not made here. Begin without a cursor."))
+	case errors.Is(err, outbox.ErrAlreadySent):
+		return problem(http.StatusConflict, "already_sent", t("Die Nachricht ist schon unterwegs.", "The message is already on its way."))
+	case errors.Is(err, outbox.ErrState):
+		return problem(http.StatusConflict, "nothing_to_decide", t("Hier ist nichts mehr zu entscheiden.", "There is nothing left to decide here."))
+	case errors.Is(err, outbox.ErrLoop):
+		return problem(http.StatusConflict, "loop", t("Eine automatische Antwort würde hier eine Schleife auslösen.", "An automatic answer would start a loop here."))
+	case errors.Is(err, customer.ErrSame):
+		return problem(http.StatusConflict, "same_customer", t("Das ist schon derselbe Kunde.", "This is the same customer already."))
+	case errors.Is(err, customer.ErrTaken):
+		return problem(http.StatusConflict, "address_taken", t("Diese Adresse gehört schon zu einem anderen Kunden. Führen Sie die beiden zusammen, wenn es derselbe Mensch ist.", "This address belongs to another customer already. Merge the two if they are the same person."))
+	case errors.Is(err, auth.ErrTaken):
+		return problem(http.StatusConflict, "email_taken", t("Diese E-Mail-Adresse ist schon vergeben.", "This e-mail address is in use already."))
+	case errors.Is(err, auth.ErrWeak):
+		return problem(http.StatusUnprocessableEntity, "weak_password", t("Das Passwort braucht mindestens 10 Zeichen.", "The password needs at least 10 characters."))
+	case errors.Is(err, auth.ErrLastOwner):
+		return problem(http.StatusConflict, "last_owner", t("Ein Inhaber muss bleiben. Ernennen Sie zuerst einen anderen.", "One owner must stay. Appoint another one first."))
+	case errors.Is(err, auth.ErrInvite):
+		return problem(http.StatusGone, "link_used", t("Dieser Link wurde schon benutzt oder ist abgelaufen.", "This link was used already or has expired."))
+	case errors.Is(err, auth.ErrCode):
+		return problem(http.StatusUnprocessableEntity, "wrong_code", t("Der Code passt nicht. Warten Sie auf den nächsten und prüfen Sie die Uhr Ihres Telefons.", "The code does not fit. Wait for the next one and check your phone's clock."))
+	case errors.Is(err, auth.ErrCredentials):
+		return problem(http.StatusUnauthorized, "wrong_credentials", t("E-Mail oder Passwort stimmt nicht.", "E-mail or password is wrong."))
+	case errors.Is(err, db.ErrUnavailable):
+		s.Log.Error("database unavailable", "error", err)
+		return problem(http.StatusServiceUnavailable, "unavailable", t("Gerade kann nichts gespeichert werden. Es ging nichts verloren; versuchen Sie es gleich noch einmal.", "Nothing can be stored right now. Nothing was lost; try again in a moment."))
+	case errors.Is(err, context.Canceled):
+		return problem(499, "cancelled", "")
+	}
+	s.Log.Error("request failed", "error", err)
+	return problem(http.StatusInternalServerError, "internal", t("Das ist ein Fehler von Rufweite. Er steht im Protokoll des Servers.", "This is a fault of Rufweite. It is in the server's log."))
+}
+
+func invalid(location, message string) *Problem {
+	p := problem(http.StatusUnprocessableEntity, "invalid", message)
+	p.Errors = []ProblemField{{location, message}}
+	return p
+}
+
+func (s *Server) forbidden(ctx context.Context) *Problem {
+	return problem(http.StatusForbidden, "forbidden", s.text(ctx, "Dafür reicht Ihre Rolle nicht. Fragen Sie den Inhaber.", "Your role does not allow this. Ask the owner."))
+}
