@@ -409,16 +409,15 @@ func (e *entity) decoded(max int) (content []byte, cut bool) {
 func (e *entity) size() int64 {
 	switch e.encoding {
 	case "base64":
-		n := int64(0)
+		n, group := int64(0), int64(0)
 		for _, c := range e.body {
-			if c == '=' {
-				break
-			}
-			if base64Value[c] != noBase64 {
-				n++
+			if c == '=' { // ends a block, see base64Reader
+				n, group = n+group*3/4, 0
+			} else if base64Value[c] != noBase64 {
+				group++
 			}
 		}
-		return n * 3 / 4
+		return n + group*3/4
 	case "quoted-printable":
 		n, _ := io.Copy(io.Discard, e.reader())
 		return n
