@@ -1,11 +1,90 @@
 package email
 
 import (
+	"context"
+	"encoding/base64"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/channeltest"
+	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
 )
+
+// TestDriver is what every driver has to pass.
+func TestDriver(t *testing.T) {
+	// fault makes a send to a server with the fault.
+	fault := func(name string, f emailsim.Fault, want channel.Class) channeltest.Send {
+		return channeltest.Send{Name: name, Out: outgoing(), Want: want,
+			Setup: func(t *testing.T) (channel.Account, channel.Env) {
+				box := start(t, emailsim.Options{User: "service", Password: "geheimes-kennwort"})
+				box.SetFault(f)
+				return account(box.Settings(own)), env()
+			}}
+	}
+	setting := func(name, key, value string, want channel.Class) channeltest.Send {
+		c := fault(name, emailsim.NoFault, want)
+		inner := c.Setup
+		c.Setup = func(t *testing.T) (channel.Account, channel.Env) {
+			a, e := inner(t)
+			a.Settings[key] = value
+			return a, e
+		}
+		return c
+	}
+	// Long enough that the server cuts while the message is still going out; of a short one the final dot is on its
+	// way already, and the class is Unknown.
+	cut := fault("cut in the message", emailsim.DropInData, channel.Temporary)
+	cut.Out.Text = strings.Repeat("lang ", 4<<20)
+	noName := setting("name not found", "smtp_host", "no-such-host.invalid", channel.Temporary)
+	dial := noName.Setup
+	noName.Setup = func(t *testing.T) (channel.Account, channel.Env) {
+		a, e := dial(t)
+		e.Dial = channel.DialFunc(func(_ context.Context, network, address string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
+		})
+		return a, e
+	}
+	channeltest.Run(t, channeltest.Suite{
+		Driver: Driver{},
+		Account: channel.Account{ID: "a1", Org: "o1", Kind: Kind, Name: "Servicepostfach", Settings: channel.Settings{
+			"address": own, "smtp_host": "smtp.example.com", "smtp_user": "service", "smtp_password": "geheimes-kennwort"}},
+		BadSettings: map[string]channel.Settings{
+			"no address":  {"address": "service"},
+			"URL as host": {"address": own, "smtp_host": "smtp://x.example"},
+		},
+		Parse: func(raw []byte) ([]channel.Event, error) {
+			e, err := Parse(raw, own, Limits{})
+			if err != nil {
+				return nil, err
+			}
+			return []channel.Event{e}, nil
+		},
+		Samples: "testdata/*.eml",
+		WithName: func(name string) []byte {
+			if name != "" {
+				// Encode leaves plain ASCII alone, but CRLF and quotes must get through to the parser.
+				name = "=?utf-8?B?" + base64.StdEncoding.EncodeToString([]byte(name)) + "?= "
+			}
+			return []byte("From: " + name + "<erika@kunde.example>\r\nSubject: x\r\n\r\nHallo\r\n")
+		},
+		Sends: []channeltest.Send{
+			fault("accepted", emailsim.NoFault, ""),
+			fault("unknown recipient", emailsim.Reject550, channel.NotHere),
+			fault("refused", emailsim.RejectPolicy, channel.Permanent),
+			fault("greylisted", emailsim.Reject451, channel.Temporary),
+			fault("slowed down", emailsim.Slow421, channel.RateLimited),
+			fault("sender not allowed", emailsim.RejectSender, channel.Misconfig),
+			cut,
+			fault("cut after it was accepted", emailsim.HangAfterDot, channel.Unknown),
+			setting("wrong password", "smtp_password", "falsches-kennwort", channel.Misconfig),
+			setting("no server", "smtp_host", "", channel.Misconfig),
+			setting("no TLS there", "smtp_tls", "tls", channel.Temporary),
+			noName,
+		},
+	})
+}
 
 func TestSettings(t *testing.T) {
 	keys := map[string]channel.Setting{}

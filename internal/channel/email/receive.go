@@ -92,6 +92,9 @@ func Parse(raw []byte, rcpt string, lim Limits) (channel.Event, error) {
 	c := collector{tree: t, lim: lim}
 	c.entity(t.root, true)
 	c.finish(m)
+	if m.Text == "" && m.HTML == "" && m.Subject == "" && len(m.Attachments) == 0 {
+		t.note("the message is empty")
+	}
 	m.Unsupported = strings.Join(t.notes, "; ")
 
 	date := h.get("date")
@@ -284,7 +287,7 @@ func parseDate(s string) time.Time {
 			}
 		}
 	}
-	if err != nil || at.Year() < 1980 || at.Year() > 9999 {
+	if err != nil || at.Year() < 1990 || at.Year() > 9999 {
 		return time.Time{}
 	}
 	return at.UTC()
@@ -495,8 +498,8 @@ func cutBytes(s string, max int) string {
 func (c *collector) file(e *entity) {
 	disposition, params := parseMediaType(e.header.get("content-disposition"))
 	kind := e.kind
-	if kind == "" || strings.HasPrefix(kind, "multipart/") {
-		kind = "application/octet-stream" // a multipart that was not opened
+	if major, minor, ok := strings.Cut(kind, "/"); !ok || !token(major) || !token(minor) || major == "multipart" {
+		kind = "application/octet-stream" // nonsense, or a multipart that was not opened
 	}
 	name := params["filename"]
 	if name == "" {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/channeltest"
 )
 
 const own = "service@firma.example"
@@ -157,6 +158,7 @@ func TestParseFixtures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			raw := fixture(t, name)
 			e := parse(t, raw)
+			channeltest.CheckEvents(t, []channel.Event{e})
 			m := e.Message
 			eq := func(what string, got, want any) {
 				t.Helper()
@@ -508,6 +510,7 @@ func TestMalformed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		channeltest.CheckEvents(t, []channel.Event{e})
 		if e.Message.Text != tt.text || len(e.Message.Attachments) != tt.files || e.Sender.Value != "a@b.example" || e.Message.Subject != "x" {
 			t.Errorf("%s: text %q, files %d, from %s, subject %q", name, e.Message.Text, len(e.Message.Attachments), e.Sender.Value, e.Message.Subject)
 		}
@@ -672,6 +675,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		m := e.Message
+		channeltest.CheckEvents(t, []channel.Event{e})
 		if e.Key == "" || e.Sender.Value == "" || m.ExternalID == "" {
 			t.Fatalf("incomplete event: %+v", e)
 		}

@@ -452,7 +452,7 @@ func classifyAnswer(st stage, se *smtp.SMTPError, e *channel.SendError) {
 		e.Reason = channel.Text{DE: "Der Postausgangsserver hat nach der Übergabe unverständlich geantwortet.",
 			EN: "the outgoing server gave no clear answer after the message was handed over"}
 	case se.Code == 421 && subject == 7 || se.Code == 454 && subject == 7 && detail == 0 && st != stageAuth || se.Code == 450 && subject == 7 && detail == 28:
-		e.Class = channel.RateLimited
+		e.Class, e.RetryAfter = channel.RateLimited, 5*time.Minute // SMTP has no way to say how long
 		e.Reason = channel.Text{DE: "Der Postausgangsserver bremst; es wird später erneut versucht.",
 			EN: "the outgoing server slows us down; it is tried again later"}
 	case se.Code < 500:

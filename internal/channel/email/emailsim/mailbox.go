@@ -48,6 +48,7 @@ const (
 	StallAfterDot Fault = "stall"
 	DropInData    Fault = "drop" // cuts the connection in the middle of the message; nothing is kept
 	Busy421       Fault = "421"  // 421 4.3.2 at MAIL FROM
+	Slow421       Fault = "slow" // 421 4.7.0 at MAIL FROM: too many messages
 )
 
 // Options configure a Mailbox.
@@ -330,6 +331,8 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	switch s.box.faultFor("") {
 	case RejectSender:
 		return &smtp.SMTPError{Code: 553, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Sender address rejected: not owned by user"}
+	case Slow421:
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Too many messages, slow down"}
 	case Busy421:
 		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "System not accepting messages"}
 	}
