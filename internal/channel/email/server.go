@@ -380,6 +380,7 @@ type session struct {
 	guard  *guardConn
 	helo   string // as at the start of the session: BDAT must not read the connection's fields
 	tls    bool
+	bad    int // unknown recipients so far
 
 	mu    sync.Mutex
 	from  string
@@ -437,6 +438,11 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 			Message: "Cannot check the recipient now, try again later"}
 	}
 	if !found {
+		if s.bad++; s.bad > maxUnknown {
+			s.guard.dismiss()
+			return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0},
+				Message: "Too many unknown recipients, closing"}
+		}
 		return unknownRecipient
 	}
 	s.mu.Lock()
@@ -444,6 +450,9 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.rcpts = append(s.rcpts, recipient{addr, account})
 	return nil
 }
+
+// maxUnknown is how many unknown recipients one session may try: more is somebody guessing addresses.
+const maxUnknown = 20
 
 var unknownRecipient = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1},
 	Message: "No such mailbox here"}

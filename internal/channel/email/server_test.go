@@ -566,6 +566,24 @@ func TestUnparseable(t *testing.T) {
 	}
 }
 
+// TestGuessing: a session that tries out addresses is ended.
+func TestGuessing(t *testing.T) {
+	var i intake
+	_, addr := serve(t, &i, nil)
+	w := dial(t, addr)
+	w.expect("220")
+	w.cmd("EHLO x", "250")
+	w.cmd("MAIL FROM:<a@b.example>", "250")
+	for n := range maxUnknown {
+		w.cmd(fmt.Sprintf("RCPT TO:<name%d@firma.example>", n), "550 5.1.1")
+	}
+	w.cmd("RCPT TO:<name@firma.example>", "421 4.7.0")
+	w.expect("421")
+	if _, err := w.r.ReadLine(); err == nil {
+		t.Error("the session goes on")
+	}
+}
+
 func TestRoutingLoop(t *testing.T) {
 	var i intake
 	_, addr := serve(t, &i, nil)

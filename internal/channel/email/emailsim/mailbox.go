@@ -57,6 +57,8 @@ type Options struct {
 	// StartTLS offers STARTTLS and ImplicitTLS speaks TLS from the first byte, both with a self-signed certificate.
 	StartTLS    bool
 	ImplicitTLS bool
+	// Certificate is shown instead of the self-signed one.
+	Certificate *tls.Certificate
 	// User and Password make sign-in necessary (AUTH PLAIN), after TLS if StartTLS is set.
 	User, Password string
 	MaxBytes       int64         // default 25 MiB
@@ -115,8 +117,9 @@ func Start(o Options) (*Mailbox, error) {
 		return nil, fmt.Errorf("listen for the simulated mail server: %w", err)
 	}
 	m := &Mailbox{opts: o, l: l, quit: make(chan struct{}), faults: map[string]Fault{}, changed: make(chan struct{})}
-	m.cert, err = SelfSigned(o.Hostname, "localhost")
-	if err != nil {
+	if o.Certificate != nil {
+		m.cert = *o.Certificate
+	} else if m.cert, err = SelfSigned(o.Hostname, "localhost"); err != nil {
 		l.Close()
 		return nil, err
 	}
