@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,44 @@ type postgresEngine struct {
 	db      *DB
 	pool    *pgxpool.Pool
 	waiting atomic.Int64
+
+	leadMu sync.Mutex
+	lead   *leadConn // holds this process's leaderships
+}
+
+// leadConn is one connection outside the pool; session locks live as long as it does.
+type leadConn struct {
+	mu   sync.Mutex
+	conn *pgx.Conn
+}
+
+func (l *leadConn) tryLock(ctx context.Context, key int64) (ok bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err = l.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&ok)
+	return ok, err
+}
+
+func (l *leadConn) unlock(ctx context.Context, key int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", key)
+	return err
+}
+
+// leader gives the connection that holds leaderships, opening it if there is none or it was lost.
+func (e *postgresEngine) leader(ctx context.Context) (*leadConn, error) {
+	e.leadMu.Lock()
+	defer e.leadMu.Unlock()
+	if e.lead != nil && !e.lead.conn.IsClosed() {
+		return e.lead, nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, e.pool.Config().ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("%w: connect: %w", ErrUnavailable, err)
+	}
+	e.lead = &leadConn{conn: conn}
+	return e.lead, nil
 }
 
 func openPostgres(ctx context.Context, d *DB, c Config) (*postgresEngine, error) {
@@ -55,7 +94,17 @@ func openPostgres(ctx context.Context, d *DB, c Config) (*postgresEngine, error)
 
 func (e *postgresEngine) name() string { return "postgres" }
 func (e *postgresEngine) pending() int { return int(e.waiting.Load()) }
-func (e *postgresEngine) close() error { e.pool.Close(); return nil }
+func (e *postgresEngine) close() error {
+	e.leadMu.Lock()
+	if e.lead != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		_ = e.lead.conn.Close(ctx) // its locks end with it
+		cancel()
+	}
+	e.leadMu.Unlock()
+	e.pool.Close()
+	return nil
+}
 
 // Pool is the PostgreSQL pool, for River; nil on SQLite.
 func (d *DB) Pool() *pgxpool.Pool {
@@ -184,4 +233,28 @@ func isFatalPostgres(err error) bool {
 	}
 	var ne net.Error
 	return errors.As(err, &ne) || errors.Is(err, pgx.ErrTxClosed) || pgconn.Timeout(err)
+}
+
+// Lead makes this process the only one that does what name says, until release is called or the database is lost. ok is
+// false if another node does it. On SQLite there is only this process.
+func (d *DB) Lead(ctx context.Context, name string) (release func(), ok bool, err error) {
+	e, pg := d.engine.(*postgresEngine)
+	if !pg {
+		return func() {}, true, nil
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("lead " + name))
+	key := int64(h.Sum64())
+	conn, err := e.leader(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if ok, err = conn.tryLock(ctx, key); err != nil {
+		return nil, false, fmt.Errorf("lead %s: %w", name, err)
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = conn.unlock(ctx, key) // the server does it when the connection ends
+	}, ok, nil
 }

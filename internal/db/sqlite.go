@@ -419,3 +419,25 @@ func isDuplicateSQLite(err error) bool {
 	var se *sqlite.Error
 	return errors.As(err, &se) && (se.Code() == 2067 || se.Code() == 1555) // CONSTRAINT_UNIQUE, CONSTRAINT_PRIMARYKEY
 }
+
+// CopyTo writes a consistent copy of the SQLite database to a new file while it is in use.
+func (d *DB) CopyTo(ctx context.Context, path string) error {
+	e, ok := d.engine.(*sqliteEngine)
+	if !ok {
+		return errors.New("only SQLite is copied like this")
+	}
+	conn, err := e.reader.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "PRAGMA query_only = 0"); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	_, err = conn.ExecContext(ctx, "VACUUM INTO ?", path)
+	_, perr := conn.ExecContext(ctx, "PRAGMA query_only = 1")
+	if err = errors.Join(err, perr); err != nil {
+		return fmt.Errorf("copy database to %s: %w", path, err)
+	}
+	return nil
+}

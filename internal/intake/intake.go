@@ -434,3 +434,17 @@ func (i *Intake) Trim(ctx context.Context, o db.Org, now time.Time) error {
 		}
 	}
 }
+
+// UsedBlobs tells which of these files raw bodies refer to.
+func UsedBlobs(ctx context.Context, o db.Org, sums []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	list, args := db.In(2, sums)
+	rows, err := o.Query(ctx, `SELECT DISTINCT blob FROM intake_raw WHERE org = $1 AND blob IN `+list, args...)
+	err = db.Each(rows, err, func() error {
+		var s string
+		err := rows.Scan(&s)
+		out[s] = true
+		return err
+	})
+	return out, err
+}
