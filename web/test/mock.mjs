@@ -247,7 +247,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (path === '/demo/api/customers') return send(200, { items: db.customers.slice(0, 6).map((c, i) => ({ id: c.id, name: c.name, channels: [...new Set(c.addresses.map((a) => a.kind))].filter((k) => k !== 'phone'), avatar_hue: (i * 67) % 360 })) })
       if (path === '/demo/api/threads') { const c = q.get('customer'), k = q.get('channel'); const all = db.conversations.filter((r) => r.customer.id === c).flatMap((r) => db.messages.get(r.id) ?? []).filter((x) => x.kind === 'message' && x.channel?.kind === k && (x.direction === 'in' || ['sent', 'delivered', 'read'].includes(x.delivery?.state))); return send(200, { items: all.map((x) => ({ id: x.id, direction: x.direction === 'in' ? 'out' : 'in', text: x.text, subject: x.subject, at: x.sent_at, attachments: x.attachments.map((a) => ({ name: a.name, url: a.url, media_type: a.media_type })), reply_to: x.reply_to })) }) }
       if (path === '/demo/api/write') { inbound(b); return send(202, {}) }
-      if (path === '/demo/api/live') { res.writeHead(200, { 'Content-Type': 'text/event-stream' }); const s = (f) => res.write(`data: ${JSON.stringify(f)}\n\n`); res.write(': hello\n\n'); playLive.add(s); req.on('close', () => playLive.delete(s)); return }
+      if (path === '/demo/api/live') { res.writeHead(200, { 'Content-Type': 'text/event-stream' }); const s = (f) => res.write(`data: ${JSON.stringify(f)}\n\n`); res.write(': hello\n\n'); playLive.add(s); res.on('close', () => playLive.delete(s)); return }
 
       if (path.startsWith('/api/v1/')) return api(path.slice(8).split('/'), b, raw)
       if (path.startsWith('/api/')) return problem(404, 'not_found', 'Gibt es nicht.')
@@ -298,7 +298,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
         const leave = joined((text, s) => res.write(`${s ? `id: ${s}\n` : ''}data: ${text}\n\n`), Number(q.get('after') || 0))
         const l = [...live].at(-1); l.close = () => req.socket.destroy()
-        req.on('close', leave)
+        res.on('close', leave)
         return
       }
       if (a === 'channel-kinds') return send(200, { items: kinds })

@@ -19,6 +19,7 @@ class SessionState {
   async load() {
     try { this.set(await get<Session>('/api/v1/session')) } catch (e) {
       this.state = e instanceof Problem && e.status === 401 ? 'out' : 'unreachable'
+      if (this.state === 'unreachable') setTimeout(() => { if (this.state === 'unreachable') void this.load() }, 2000)
     }
   }
 
