@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -145,6 +146,16 @@ const MaxBody = 4 << 20
 // Handler is the whole front door.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
+					panic(p)
+				}
+				s.Log.Error("a request crashed", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				// If nothing was written yet, this tells; otherwise the client sees a cut answer.
+				writeProblem(w, problem(http.StatusInternalServerError, "internal", textIn(s.language(r), "Das ist ein Fehler von Rufweite. Er steht im Protokoll des Servers.", "This is a fault of Rufweite. It is in the server's log.")))
+			}
+		}()
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")

@@ -115,7 +115,7 @@ func (s *Server) channelRoutes() {
 		items, err := s.channels(ctx, s.Accounts.List(who(ctx).Org))
 		return newPage(items, ""), s.fail(ctx, err)
 	})
-	huma.Register(s.api, op("GET", "/channels/{id}", "get-channel", "One channel", "channels"), func(ctx context.Context, in *byID) (*body[ChannelJSON], error) {
+	huma.Register(s.api, op("GET", "/channels/{id}", "get-channel", "One channel", "channels"), func(ctx context.Context, in *ByID) (*body[ChannelJSON], error) {
 		c, err := s.Accounts.Get(who(ctx).Org, in.ID)
 		return s.channel(ctx, c, err)
 	})
@@ -133,7 +133,7 @@ func (s *Server) channelRoutes() {
 		return s.channel(ctx, c, err)
 	})
 	huma.Register(s.api, op("PATCH", "/channels/{id}", "change-channel", "Change a channel; secrets that are left out stay, an empty value removes a setting", "channels"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Name     *string           `json:"name" maxLength:"100"`
 			Enabled  *bool             `json:"enabled"`
@@ -151,13 +151,13 @@ func (s *Server) channelRoutes() {
 		c, err := s.Accounts.Update(ctx, who(ctx).Org, in.ID, account.Change{Name: in.Body.Name, Enabled: in.Body.Enabled, Settings: in.Body.Settings}, s.lang(ctx))
 		return s.channel(ctx, c, err)
 	})
-	huma.Register(s.api, noContent(op("DELETE", "/channels/{id}", "delete-channel", "Stop and hide a channel; what came by it stays", "channels")), func(ctx context.Context, in *byID) (*struct{}, error) {
+	huma.Register(s.api, noContent(op("DELETE", "/channels/{id}", "delete-channel", "Stop and hide a channel; what came by it stays", "channels")), func(ctx context.Context, in *ByID) (*struct{}, error) {
 		if !who(ctx).CanManage() {
 			return nil, s.forbidden(ctx)
 		}
 		return nil, s.fail(ctx, s.Accounts.Delete(ctx, who(ctx).Org, in.ID, s.Now()))
 	})
-	huma.Register(s.api, op("POST", "/channels/{id}/check", "check-channel", "Ask the provider now whether the channel works", "channels"), func(ctx context.Context, in *byID) (*body[ChannelJSON], error) {
+	huma.Register(s.api, op("POST", "/channels/{id}/check", "check-channel", "Ask the provider now whether the channel works", "channels"), func(ctx context.Context, in *ByID) (*body[ChannelJSON], error) {
 		if !who(ctx).CanManage() {
 			return nil, s.forbidden(ctx)
 		}
@@ -168,7 +168,7 @@ func (s *Server) channelRoutes() {
 		return s.channel(ctx, c, err)
 	})
 	huma.Register(s.api, op("POST", "/channels/{id}/test", "test-channel", "Send a test message", "channels"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			To string `json:"to" required:"true" minLength:"1"`
 		}

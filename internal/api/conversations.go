@@ -204,7 +204,7 @@ func (s *Server) conversationRoutes() {
 		Kind     string `query:"channel_kind"`
 		Customer string `query:"customer_id"`
 		Q        string `query:"q" doc:"part of name, subject or last message"`
-		paging
+		Paging
 	}) (*page[RowJSON], error) {
 		u := who(ctx)
 		o := s.org(ctx)
@@ -245,7 +245,7 @@ func (s *Server) conversationRoutes() {
 		}
 		return out, s.fail(ctx, err)
 	})
-	huma.Register(s.api, op("GET", "/conversations/{id}", "get-conversation", "One conversation, with the ways to answer it", "conversations"), func(ctx context.Context, in *byID) (*body[ConversationJSON], error) {
+	huma.Register(s.api, op("GET", "/conversations/{id}", "get-conversation", "One conversation, with the ways to answer it", "conversations"), func(ctx context.Context, in *ByID) (*body[ConversationJSON], error) {
 		o := s.org(ctx)
 		r, err := s.see(ctx, o, in.ID)
 		if err != nil {
@@ -255,7 +255,7 @@ func (s *Server) conversationRoutes() {
 		return &body[ConversationJSON]{j}, s.fail(ctx, err)
 	})
 	huma.Register(s.api, op("PATCH", "/conversations/{id}", "change-conversation", "Assign, close, reopen, snooze, rename, tag", "conversations"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Status       *string        `json:"status" enum:"open,snoozed,closed"`
 			AssigneeID   Opt[string]    `json:"assignee_id"`
@@ -388,7 +388,7 @@ func (s *Server) conversationRoutes() {
 		return &body[RowJSON]{rowJSON(r, nil)}, nil
 	})
 	huma.Register(s.api, noContent(op("POST", "/conversations/{id}/read", "mark-read", "Mark as read by me, up to a message", "conversations")), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			MessageID string `json:"message_id"`
 		}
@@ -413,7 +413,7 @@ func (s *Server) conversationRoutes() {
 		Attachments json.RawMessage `json:"attachments,omitempty"`
 		UpdatedAt   *time.Time      `json:"updated_at,omitempty"`
 	}
-	huma.Register(s.api, op("GET", "/conversations/{id}/draft", "get-draft", "My unsent text; 204 if there is none", "conversations"), func(ctx context.Context, in *byID) (*struct {
+	huma.Register(s.api, op("GET", "/conversations/{id}/draft", "get-draft", "My unsent text; 204 if there is none", "conversations"), func(ctx context.Context, in *ByID) (*struct {
 		Status int
 		Body   *draftBody
 	}, error) {
@@ -440,7 +440,7 @@ func (s *Server) conversationRoutes() {
 		return out, nil
 	})
 	huma.Register(s.api, noContent(op("PUT", "/conversations/{id}/draft", "put-draft", "Keep my unsent text", "conversations")), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body draftBody
 	}) (*struct{}, error) {
 		o := s.org(ctx)
@@ -454,7 +454,7 @@ func (s *Server) conversationRoutes() {
 		}
 		return nil, s.fail(ctx, o.Write(ctx, func(tx *db.Tx) error { return conversation.SaveDraft(ctx, tx, in.ID, who(ctx).ID, b, s.Now()) }))
 	})
-	huma.Register(s.api, noContent(op("DELETE", "/conversations/{id}/draft", "delete-draft", "Drop my unsent text", "conversations")), func(ctx context.Context, in *byID) (*struct{}, error) {
+	huma.Register(s.api, noContent(op("DELETE", "/conversations/{id}/draft", "delete-draft", "Drop my unsent text", "conversations")), func(ctx context.Context, in *ByID) (*struct{}, error) {
 		o := s.org(ctx)
 		if _, err := s.see(ctx, o, in.ID); err != nil {
 			return nil, s.fail(ctx, err)

@@ -120,7 +120,7 @@ func (s *Server) customer(ctx context.Context, id string) (*body[CustomerJSON], 
 func (s *Server) customerRoutes() {
 	huma.Register(s.api, op("GET", "/customers", "list-customers", "List customers, the last seen first", "customers"), func(ctx context.Context, in *struct {
 		Q string `query:"q" doc:"part of a name or address"`
-		paging
+		Paging
 	}) (*page[CustomerRowJSON], error) {
 		o := s.org(ctx)
 		if who(ctx).Role == auth.Partner {
@@ -178,11 +178,11 @@ func (s *Server) customerRoutes() {
 		}
 		return s.customer(ctx, c.ID)
 	})
-	huma.Register(s.api, op("GET", "/customers/{id}", "get-customer", "One customer", "customers"), func(ctx context.Context, in *byID) (*body[CustomerJSON], error) {
+	huma.Register(s.api, op("GET", "/customers/{id}", "get-customer", "One customer", "customers"), func(ctx context.Context, in *ByID) (*body[CustomerJSON], error) {
 		return s.customer(ctx, in.ID)
 	})
 	huma.Register(s.api, op("PATCH", "/customers/{id}", "change-customer", "Change a customer", "customers"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Name      *string     `json:"name" maxLength:"200"`
 			Language  *string     `json:"language"`
@@ -220,7 +220,7 @@ func (s *Server) customerRoutes() {
 		return s.customer(ctx, in.ID)
 	})
 	huma.Register(s.api, op("POST", "/customers/{id}/merge", "merge-customers", "Make another record read as part of this customer; can be taken back", "customers"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			With string `json:"with" required:"true"`
 		}
@@ -245,7 +245,7 @@ func (s *Server) customerRoutes() {
 		return s.customer(ctx, in.ID)
 	})
 	huma.Register(s.api, op("POST", "/customers/{id}/unmerge", "unmerge-customers", "Make a merged record a customer of its own again", "customers"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			CustomerID string `json:"customer_id" required:"true"`
 		}
@@ -273,7 +273,7 @@ func (s *Server) customerRoutes() {
 		return s.customer(ctx, in.ID)
 	})
 	huma.Register(s.api, created(op("POST", "/customers/{id}/addresses", "add-address", "Give a customer a further address, not confirmed", "customers")), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Kind  string `json:"kind" required:"true"`
 			Value string `json:"value" required:"true" maxLength:"500"`
@@ -303,7 +303,7 @@ func (s *Server) customerRoutes() {
 		return s.customer(ctx, in.ID)
 	})
 	huma.Register(s.api, huma.Operation{Method: http.MethodDelete, Path: "/api/v1/customers/{id}/addresses/{address}", OperationID: "remove-address", Summary: "Take an address off a customer", Tags: []string{"customers"}}, func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Address string `path:"address"`
 	}) (*body[CustomerJSON], error) {
 		o := s.org(ctx)

@@ -229,8 +229,8 @@ type SendJSON struct {
 
 func (s *Server) messageRoutes() {
 	huma.Register(s.api, op("GET", "/conversations/{id}/messages", "list-messages", "Entries of a conversation: the newest page first, ascending inside a page; the cursor leads to older ones", "messages"), func(ctx context.Context, in *struct {
-		byID
-		paging
+		ByID
+		Paging
 	}) (*page[MessageJSON], error) {
 		o := s.org(ctx)
 		if _, err := s.see(ctx, o, in.ID); err != nil {
@@ -243,7 +243,7 @@ func (s *Server) messageRoutes() {
 		items, err := s.messages(ctx, o, list)
 		return newPage(items, next), s.fail(ctx, err)
 	})
-	huma.Register(s.api, op("GET", "/messages/{id}", "get-message", "One message", "messages"), func(ctx context.Context, in *byID) (*body[MessageJSON], error) {
+	huma.Register(s.api, op("GET", "/messages/{id}", "get-message", "One message", "messages"), func(ctx context.Context, in *ByID) (*body[MessageJSON], error) {
 		o := s.org(ctx)
 		m, err := s.seeMessage(ctx, o, in.ID)
 		if err != nil {
@@ -252,7 +252,7 @@ func (s *Server) messageRoutes() {
 		return s.message(ctx, o, m)
 	})
 	huma.Register(s.api, created(op("POST", "/conversations/{id}/messages", "send-message", "Answer, on the channel the customer used last or on another", "messages")), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Key  string `header:"Idempotency-Key"`
 		Body SendJSON
 	}) (*body[MessageJSON], error) {
@@ -305,7 +305,7 @@ func (s *Server) messageRoutes() {
 		}
 		return s.message(ctx, o, m)
 	})
-	huma.Register(s.api, op("POST", "/messages/{id}/cancel", "cancel-message", "Take a message back that was not tried yet; its content returns", "messages"), func(ctx context.Context, in *byID) (*body[MessageJSON], error) {
+	huma.Register(s.api, op("POST", "/messages/{id}/cancel", "cancel-message", "Take a message back that was not tried yet; its content returns", "messages"), func(ctx context.Context, in *ByID) (*body[MessageJSON], error) {
 		o := s.org(ctx)
 		if _, err := s.seeMessage(ctx, o, in.ID); err != nil {
 			return nil, s.fail(ctx, err)
@@ -330,7 +330,7 @@ func (s *Server) messageRoutes() {
 		return out, nil
 	})
 	huma.Register(s.api, created(op("POST", "/conversations/{id}/notes", "add-note", "Add an internal note; it never leaves the house", "messages")), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Key  string `header:"Idempotency-Key"`
 		Body struct {
 			Text     string `json:"text" required:"true" minLength:"1" maxLength:"20000"`
@@ -357,7 +357,7 @@ func (s *Server) messageRoutes() {
 	})
 	huma.Register(s.api, op("GET", "/deliveries", "list-deliveries", "Deliveries that need a person", "messages"), func(ctx context.Context, in *struct {
 		State string `query:"state" enum:"uncertain,failed" default:"uncertain"`
-		paging
+		Paging
 	}) (*page[DeliveryJSON], error) {
 		list, err := outbox.Troubled(ctx, s.org(ctx), channel.State(in.State), in.Cursor, in.Limit+1)
 		if err != nil {
@@ -377,7 +377,7 @@ func (s *Server) messageRoutes() {
 		return newPage(items, next), nil
 	})
 	huma.Register(s.api, op("POST", "/deliveries/{id}/resolve", "resolve-delivery", "Decide about a failed or uncertain delivery", "messages"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			As string `json:"as" required:"true" enum:"sent,failed,resend"`
 		}

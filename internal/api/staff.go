@@ -93,7 +93,7 @@ func (s *Server) staffRoutes() {
 		return &body[StaffJSON]{j}, nil
 	})
 	huma.Register(s.api, op("PATCH", "/staff/{id}", "change-staff", "Change a member of staff", "staff"), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Name          *string `json:"name" maxLength:"200"`
 			Role          *string `json:"role" enum:"owner,manager,advisor,partner"`

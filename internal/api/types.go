@@ -158,14 +158,16 @@ func newPage[T any](items []T, next string) *page[T] {
 	return p
 }
 
-type paging struct {
+// Paging are the parameters of a list.
+type Paging struct {
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 }
 
 type body[T any] struct{ Body T }
 
-type byID struct {
+// ByID is the id in the path.
+type ByID struct {
 	ID string `path:"id"`
 }
 

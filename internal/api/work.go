@@ -48,7 +48,7 @@ func (s *Server) workItem(ctx context.Context, w intake.WorkItem) WorkItemJSON {
 func (s *Server) workRoutes() {
 	huma.Register(s.api, op("GET", "/work-items", "list-work-items", "What came in and could not be processed", "work items"), func(ctx context.Context, in *struct {
 		State string `query:"state" enum:"open" default:"open"`
-		paging
+		Paging
 	}) (*page[WorkItemJSON], error) {
 		if who(ctx).Role == auth.Partner {
 			return nil, s.forbidden(ctx)
@@ -68,7 +68,7 @@ func (s *Server) workRoutes() {
 		}
 		return newPage(items, next), nil
 	})
-	huma.Register(s.api, op("GET", "/work-items/{id}", "get-work-item", "A work item with what came in", "work items"), func(ctx context.Context, in *byID) (*body[WorkItemDetailJSON], error) {
+	huma.Register(s.api, op("GET", "/work-items/{id}", "get-work-item", "A work item with what came in", "work items"), func(ctx context.Context, in *ByID) (*body[WorkItemDetailJSON], error) {
 		if who(ctx).Role == auth.Partner {
 			return nil, s.forbidden(ctx)
 		}
@@ -92,7 +92,7 @@ func (s *Server) workRoutes() {
 		return out, nil
 	})
 	act := func(id, path, summary string, do func(context.Context, db.Org, string) error) {
-		huma.Register(s.api, op("POST", "/work-items/{id}/"+path, id, summary, "work items"), func(ctx context.Context, in *byID) (*body[WorkItemJSON], error) {
+		huma.Register(s.api, op("POST", "/work-items/{id}/"+path, id, summary, "work items"), func(ctx context.Context, in *ByID) (*body[WorkItemJSON], error) {
 			if who(ctx).Role == auth.Partner {
 				return nil, s.forbidden(ctx)
 			}
