@@ -261,3 +261,9 @@ type Paced interface {
 type Reparser interface {
 	Reparse(a Account, raw []byte) ([]Event, error)
 }
+
+// Settled is a Sender that can only send with certain settings (e-mail without a server to submit to receives only).
+type Settled interface {
+	// CanSend tells whether an account with these settings can send; why not says what to do.
+	CanSend(Settings) (ok bool, whyNot Text)
+}

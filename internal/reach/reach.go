@@ -31,9 +31,7 @@ func CanSend(accounts *account.Accounts, c account.Channel) (bool, channel.Text)
 	if !c.Enabled {
 		return false, channel.Text{DE: "Dieser Kanal ist abgeschaltet.", EN: "This channel is switched off."}
 	}
-	if v, ok := d.(interface {
-		CanSend(channel.Settings) (bool, channel.Text)
-	}); ok {
+	if v, ok := d.(channel.Settled); ok {
 		return v.CanSend(c.Settings)
 	}
 	return true, channel.Text{}

@@ -236,3 +236,23 @@ func trouble(err *channel.SendError) error {
 	}
 	return t
 }
+
+// CanSend implements channel.Settled: without a server to submit to, an account only receives.
+func (Driver) CanSend(s channel.Settings) (bool, channel.Text) {
+	if s["smtp_host"] == "" {
+		return false, channel.Text{
+			DE: "Dieses Postfach kann nur empfangen: In seinen Einstellungen fehlt der Postausgangsserver (smtp_host).",
+			EN: "This mailbox can only receive: its settings name no server for outgoing mail (smtp_host).",
+		}
+	}
+	return true, channel.Text{}
+}
+
+// Reparse implements channel.Reparser.
+func (Driver) Reparse(a channel.Account, raw []byte) ([]channel.Event, error) {
+	e, err := Parse(raw, a.Settings["address"], Limits{})
+	if err != nil {
+		return nil, err
+	}
+	return []channel.Event{e}, nil
+}
