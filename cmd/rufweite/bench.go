@@ -1,8 +1,65 @@
 package main
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/pprof"
+	"syscall"
+	"time"
 
-type benchCmd struct{}
+	"github.com/rufweite/rufweite/internal/bench"
+)
 
-// Run implements kong's command.
-func (*benchCmd) Run() error { return errors.New("not yet") }
+type benchCmd struct {
+	What     string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle" help:"all, intake, smtp, live or idle."`
+	Duration time.Duration `default:"10s" help:"How long each is measured."`
+	Clients  int           `default:"64" help:"Clients at once."`
+	Rate     int           `default:"300" help:"Messages per second of the live bench."`
+	Profile  string        `help:"Write a CPU profile to this file." placeholder:"FILE"`
+	Dir      string        `help:"Where to put the throw-away data; the system's temporary directory if empty." placeholder:"DIR"`
+}
+
+// Run implements kong's command. With --db the database must be empty: it is filled.
+func (b *benchCmd) Run(g *globals) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if g.DB != "" && b.What == "all" {
+		return errors.New("with --db say which bench: each needs an empty database")
+	}
+	if b.Profile != "" {
+		f, err := os.Create(b.Profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer func() { pprof.StopCPUProfile(); _ = f.Close() }()
+	}
+	dir, err := os.MkdirTemp(b.Dir, "rufweite-bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	o := bench.Options{Dir: filepath.Join(dir, "machine"), Postgres: g.DB, Duration: b.Duration, Clients: b.Clients, Rate: b.Rate, Out: os.Stdout}
+	if err := bench.Machine(o); err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		name string
+		run  func(context.Context, bench.Options) error
+	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}} {
+		if b.What != "all" && b.What != v.name {
+			continue
+		}
+		o.Dir = filepath.Join(dir, v.name)
+		if err := v.run(ctx, o); err != nil {
+			return fmt.Errorf("bench %s: %w", v.name, err)
+		}
+	}
+	return nil
+}

@@ -331,7 +331,7 @@ func byClientID(ctx context.Context, tx *db.Tx, conversation, client string) (Me
 	if client == "" {
 		return Message{}, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND conversation = $2 AND client_id = $3`, conversation, client)
+	rows, err := tx.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND conversation = $2 AND client_id = $3 AND client_id <> ''`, conversation, client)
 	if err != nil {
 		return Message{}, fmt.Errorf("look for an earlier send: %w", err)
 	}

@@ -226,7 +226,7 @@ func Get(ctx context.Context, q db.Querier, id string) (Customer, error) {
 	if err != nil {
 		return Customer{}, fmt.Errorf("read customer %s: %w", id, err)
 	}
-	rows, err := q.Query(ctx, `SELECT id, name, merged_at FROM customer WHERE org = $1 AND merged_into = $2 ORDER BY merged_at`, c.ID)
+	rows, err := q.Query(ctx, `SELECT id, name, merged_at FROM customer WHERE org = $1 AND merged_into = $2 AND merged_into <> '' ORDER BY merged_at`, c.ID)
 	err = db.Each(rows, err, func() error {
 		var m Merged
 		var at int64
@@ -251,8 +251,8 @@ func IDs(ctx context.Context, q db.Querier, id string) ([]string, error) {
 	}
 	out := []string{c.ID}
 	rows, err := q.Query(ctx, `WITH RECURSIVE part(id) AS (
-			SELECT id FROM customer WHERE org = $1 AND merged_into = $2
-			UNION SELECT c.id FROM customer c JOIN part p ON c.merged_into = p.id WHERE c.org = $1)
+			SELECT id FROM customer WHERE org = $1 AND merged_into = $2 AND merged_into <> ''
+			UNION SELECT c.id FROM customer c JOIN part p ON c.merged_into = p.id WHERE c.org = $1 AND c.merged_into <> '')
 		SELECT id FROM part`, c.ID)
 	err = db.Each(rows, err, func() error {
 		var id string

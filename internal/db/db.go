@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -334,21 +335,27 @@ func Each(rows *Rows, err error, fn func() error) error {
 	return rows.Err()
 }
 
-// In gives "($3,$4,$5)" and the arguments for it: a list of values for IN, from placeholder first on. An empty list
-// gives "(NULL)", which matches nothing.
+// In gives "($3,$4,$5,$6)" and the arguments for it: a list of values for IN, from placeholder first on. It is padded
+// with its last value to a power of two, so that lists of all lengths need few prepared statements. An empty list gives
+// "(NULL)", which matches nothing.
 func In[T any](first int, values []T) (string, []any) {
 	if len(values) == 0 {
 		return "(NULL)", nil
 	}
+	n := 1
+	for n < len(values) {
+		n *= 2
+	}
 	var b strings.Builder
-	args := make([]any, len(values))
+	args := make([]any, n)
 	b.WriteByte('(')
-	for i, v := range values {
+	for i := range n {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, "$%d", first+i)
-		args[i] = v
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(first + i))
+		args[i] = values[min(i, len(values)-1)]
 	}
 	b.WriteByte(')')
 	return b.String(), args

@@ -76,6 +76,9 @@ func openSQLite(ctx context.Context, d *DB, c Config) (*sqliteEngine, error) {
 		if err := migrate(ctx, "sqlite3", writer); err != nil {
 			return nil, errors.Join(err, writer.Close())
 		}
+		if err := setStatistics(ctx, writer); err != nil {
+			return nil, errors.Join(err, writer.Close())
+		}
 	}
 	reader, err := sql.Open("sqlite", sqliteDSN(path, "&_pragma=query_only(1)"))
 	if err != nil {

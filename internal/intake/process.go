@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// processMax is how many events share one transaction. It is small, so that those who wait for an acknowledgement
-	// are not kept waiting by those who wait to be processed.
-	processMax = 64
+	// processMax is how many events share one transaction, processTime how long it may grow while others wait to write:
+	// those who wait for an acknowledgement must not be kept waiting by those who wait to be processed.
+	processMax  = 128
+	processTime = 5 * time.Millisecond
 	fileMax    = 64 << 20 // largest file taken out of a raw body or fetched from a provider
 	// lateAfter is how long a status, reaction or deletion waits for the message that it is about.
 	lateAfter = 2 * time.Minute
@@ -128,6 +129,7 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 			return 0, it.err
 		}
 	}
+	taken := 0
 	err = o.WriteBehind(ctx, func(tx *db.Tx) error {
 		// One node at a time works for an organisation, so that a sender's messages keep their order.
 		if err := tx.Lock(ctx, "intake"); err != nil {
@@ -139,7 +141,13 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 		}
 		book := customer.NewBook(tx)
 		var finished []string
+		taken = 0
+		begin := time.Now()
 		for _, it := range items {
+			if taken > 0 && time.Since(begin) > processTime && i.DB.Backlog() > 1 {
+				break // the rest in the next transaction
+			}
+			taken++
 			if !still[it.id] {
 				continue
 			}
@@ -182,7 +190,7 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("process events: %w", err)
 	}
-	return len(items), nil
+	return taken, nil
 }
 
 func stillPending(ctx context.Context, tx *db.Tx, items []*item) (map[string]bool, error) {

@@ -117,7 +117,11 @@ func Troubled(ctx context.Context, o db.Org, state channel.State, after string, 
 		after = "~"
 	}
 	var out []Delivery
-	rows, err := o.Query(ctx, `SELECT `+columns+` FROM delivery WHERE org = $1 AND state = $2 AND handled = 0 AND id < $3 ORDER BY id DESC LIMIT $4`, string(state), after, limit)
+	literal := "'uncertain'" // as a literal, so that the partial index fits
+	if state == channel.Failed {
+		literal = "'failed'"
+	}
+	rows, err := o.Query(ctx, `SELECT `+columns+` FROM delivery WHERE org = $1 AND state = `+literal+` AND handled = 0 AND id < $2 ORDER BY id DESC LIMIT $3`, after, limit)
 	err = db.Each(rows, err, func() error {
 		d, err := scan(rows)
 		out = append(out, d)
@@ -375,7 +379,7 @@ func find(ctx context.Context, tx *db.Tx, ch string, s channel.Status) (Delivery
 	if s.ExternalID == "" {
 		return Delivery{}, ErrNotFound
 	}
-	d, err := one(ctx, tx, `channel = $2 AND external_id = $3`+lock, ch, s.ExternalID)
+	d, err := one(ctx, tx, `channel = $2 AND external_id = $3 AND external_id <> ''`+lock, ch, s.ExternalID)
 	if !errors.Is(err, ErrNotFound) {
 		return d, err
 	}

@@ -83,7 +83,7 @@ CREATE TABLE message (org TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT
   at BIGINT NOT NULL, edited_at BIGINT NOT NULL, deleted_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX message_pos ON message (org, conversation, pos);
 CREATE INDEX message_external ON message (org, channel_kind, external_id) WHERE external_id <> '';
-CREATE UNIQUE INDEX message_client ON message (org, conversation, client_id) WHERE client_id <> '';
+CREATE UNIQUE INDEX message_client ON message (org, client_id, conversation) WHERE client_id <> '';
 CREATE TABLE message_history (org TEXT NOT NULL, message TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL, html TEXT NOT NULL, PRIMARY KEY (org, message, at)) {{clustered}};
 -- the HTML before remote images were taken out, for those who want to see them
 CREATE TABLE message_source (org TEXT NOT NULL, message TEXT NOT NULL, html TEXT NOT NULL, PRIMARY KEY (org, message)) {{clustered}};
@@ -110,7 +110,9 @@ CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_lane ON delivery (org, conversation, address, id) WHERE state IN ('queued', 'sending');
 CREATE INDEX delivery_message ON delivery (org, message);
 CREATE INDEX delivery_external ON delivery (org, channel, external_id) WHERE external_id <> '';
-CREATE INDEX delivery_trouble ON delivery (org, state, id) WHERE state IN ('failed', 'uncertain');
+CREATE INDEX delivery_automatic ON delivery (org, address, created_at) WHERE automatic = 1;
+CREATE INDEX delivery_failed ON delivery (org, id) WHERE state = 'failed';
+CREATE INDEX delivery_uncertain ON delivery (org, id) WHERE state = 'uncertain';
 CREATE TABLE delivery_part (org TEXT NOT NULL, channel TEXT NOT NULL, external_id TEXT NOT NULL, delivery TEXT NOT NULL, PRIMARY KEY (org, channel, external_id)) {{clustered}};
 CREATE INDEX attachment_blob ON attachment (org, blob) WHERE blob <> '';
 CREATE INDEX intake_raw_blob ON intake_raw (org, blob) WHERE blob <> '';
