@@ -78,8 +78,11 @@ export interface Delivery {
   state: DeliveryState
   error: string
   reason: string
+  handled?: boolean   // somebody has dealt with the failure
   at: string
   undo_until: string | null
+  message_id?: string
+  conversation_id?: string
 }
 
 export interface Message {

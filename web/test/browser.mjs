@@ -39,7 +39,7 @@ test('first start: owner, then the way to the first channel', { mock: { fresh: t
   await page.getByLabel('E-Mail').fill('m@berger.example')
   await page.getByRole('textbox', { name: 'Passwort' }).fill('kurz')
   await page.getByRole('button', { name: 'Loslegen' }).click()
-  await page.getByText('Bitte mindestens 12 Zeichen.').waitFor()
+  await page.getByText('Bitte mindestens 10 Zeichen.').waitFor()
   await page.getByRole('textbox', { name: 'Passwort' }).fill('ein sehr langer satz')
   await page.getByRole('button', { name: 'Loslegen' }).click()
   await page.getByRole('link', { name: 'Kanal verbinden' }).click()

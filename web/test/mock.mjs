@@ -146,7 +146,8 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     if (stored) { f.seq = ++seq; log.push(f); if (log.length > 20_000) log.shift() }
     for (const l of live) l.send(JSON.stringify(f), f.seq)
   }
-  const rowFrame = (r) => { const { unread, ...rest } = r; frame({ kind: 'conversation', id: r.id, conversation: { ...rest } }) }
+  const troubles = (state) => [...db.messages.values()].flat().filter((x) => x.delivery?.state === state && !x.delivery.handled)
+  const rowFrame = (r) => frame({ kind: 'conversation', id: r.id, conversation: { ...r, unread: 0 } })
   const messageFrame = (m) => frame({ kind: 'message', id: m.id, conversation_id: m.conversation_id })
   function joined(send, after) {
     const l = { send }
@@ -211,7 +212,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   }
   function conversations(q) {
     const s = q.get('status'), a = q.get('assignee'), k = q.get('channel_kind'), t = fold(q.get('q'))
-    let all = db.conversations.filter((r) => (!s || r.status === s) && (!k || r.channel_kind === k) && (!a || (a === 'me' ? r.assignee?.id === miriam.id : a === 'none' ? !r.assignee : r.assignee?.id === a)) && (!q.get('waiting') || r.waiting_since) && (!q.get('failed') || r.failed) && (!q.get('customer_id') || r.customer.id === q.get('customer_id')) && (!t || fold(r.subject + ' ' + r.customer.name + ' ' + (r.last_message?.text ?? '')).includes(t)))
+    let all = db.conversations.filter((r) => (!s || r.status === s) && (!k || r.channel_kind === k) && (!a || (a === 'me' ? r.assignee?.id === miriam.id : a === 'none' ? !r.assignee : r.assignee?.id === a)) && (!q.get('waiting') || r.waiting_since) && (!q.get('customer_id') || r.customer.id === q.get('customer_id')) && (!t || fold(r.subject + ' ' + r.customer.name + ' ' + (r.last_message?.text ?? '')).includes(t)))
     all = q.get('waiting') ? all.sort((x, y) => (x.waiting_since < y.waiting_since ? -1 : 1)) : all.sort((x, y) => (x.last_message_at < y.last_message_at ? 1 : -1))
     return list(all, q)
   }
@@ -347,9 +348,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         if (sub === 'cancel') { if (x.delivery?.state !== 'queued') return problem(409, 'already_sent', 'Die Nachricht ist schon gesendet.'); x.gone = true; const l = db.messages.get(x.conversation_id); l.splice(l.indexOf(x), 1); messageFrame(x); return send(200, { text: x.text }) }
         return send(200, strip(x))
       }
+      if (a === 'deliveries' && !i) return send(200, list(troubles(q.get('state') || 'uncertain').map((x) => ({ ...x.delivery, message_id: x.id })), q))
       if (a === 'deliveries' && sub === 'resolve') {
         const x = [...db.messages.values()].flat().find((y) => y.delivery?.id === i)
-        x.delivery = { ...x.delivery, state: b.as === 'resend' ? 'queued' : b.as, at: iso(now()) }
+        x.delivery = { ...x.delivery, state: b.as === 'resend' ? 'queued' : b.as, at: iso(now()), handled: true }
         const r = db.conversations.find((y) => y.id === x.conversation_id)
         r.failed = false
         if (b.as === 'resend') deliver(x, ['sent', 'delivered'])
@@ -380,7 +382,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         return send(200, custOut(c))
       }
       if (a === 'conversations') {
-        if (i === 'counts') { const o = db.conversations.filter((r) => r.status === 'open'); return send(200, { mine: o.filter((r) => r.assignee?.id === miriam.id).length, unassigned: o.filter((r) => !r.assignee).length, waiting: o.filter((r) => r.waiting_since).length, open: o.length, work_items: db.work.filter((w) => w.state === 'open').length, uncertain: db.conversations.filter((r) => r.failed).length }) }
+        if (i === 'counts') { const o = db.conversations.filter((r) => r.status === 'open'); return send(200, { mine: o.filter((r) => r.assignee?.id === miriam.id).length, unassigned: o.filter((r) => !r.assignee).length, waiting: o.filter((r) => r.waiting_since).length, open: o.length, work_items: db.work.filter((w) => w.state === 'open').length, uncertain: troubles('uncertain').length }) }
         if (!i) {
           if (m === 'GET') return send(200, conversations(q))
           let c = db.customers.find((x) => x.id === b.customer_id)

@@ -1,5 +1,5 @@
 // The list of conversations as it is looked at: which view, what is loaded, what is changed while the server still thinks.
-import { get, patch, query, type ConversationRow, type Counts, type Page, type Status } from '../../kit/api'
+import { get, patch, query, type ConversationRow, type Counts, type Delivery, type Message, type Page, type Status } from '../../kit/api'
 import { i18n } from '../../kit/i18n.svelte'
 import { toasts } from '../../kit/toasts.svelte'
 import { applyLive, matches, Rows, type Filter } from './rows'
@@ -8,6 +8,15 @@ import { session } from './session.svelte'
 import { sentence } from './say'
 import { staff } from './staff.svelte'
 import { shortly } from '../../kit/time'
+
+/** troubled finds the conversations with deliveries that need a person; the server lists the deliveries. */
+async function troubled(): Promise<Page<ConversationRow>> {
+  const lists = await Promise.all((['uncertain', 'failed'] as const).map((state) => get<Page<Delivery>>('/api/v1/deliveries' + query({ state, limit: 50 }))))
+  const found = await Promise.allSettled(lists.flatMap((l) => l.items).map(async (d) => d.conversation_id || (await get<Message>(`/api/v1/messages/${d.message_id}`)).conversation_id))
+  const ids = [...new Set(found.flatMap((f) => (f.status === 'fulfilled' ? [f.value] : [])))]
+  const rows = await Promise.allSettled(ids.map((id) => get<ConversationRow>(`/api/v1/conversations/${id}`)))
+  return { items: rows.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : [])), next_cursor: '' }
+}
 
 export type View = 'mine' | 'unassigned' | 'all' | 'failed'
 
@@ -25,6 +34,9 @@ class Inbox {
   private turn = 0
   private busy = false
   private countTimer: ReturnType<typeof setTimeout> | undefined
+  /** Deliveries that failed; the counts know only of the uncertain ones. */
+  failures = $state(0)
+  private failTimer: ReturnType<typeof setTimeout> | undefined
   private watchers = new Set<(row: ConversationRow) => void>()
 
   /** onRow hears of every changed row, in the list or not. */
@@ -45,7 +57,7 @@ class Inbox {
 
   private path(cursor: string) {
     const f = this.filter
-    return '/api/v1/conversations' + query(f.failed ? { failed: true, cursor, limit: 50 } : {
+    return '/api/v1/conversations' + query({
       status: f.q ? '' : f.status === 'waiting' ? 'open' : f.status, waiting: f.status === 'waiting' && !f.q, assignee: f.q ? '' : f.assignee,
       channel_kind: f.channel, q: f.q, cursor, limit: 50,
     })
@@ -57,7 +69,7 @@ class Inbox {
     this.loading = this.list.length === 0
     const turn = this.turn
     try {
-      const page = await get<Page<ConversationRow>>(this.path(this.cursor))
+      const page = this.filter.failed ? await troubled() : await get<Page<ConversationRow>>(this.path(this.cursor))
       if (turn !== this.turn) return
       this.rows.append(page.items)
       this.cursor = page.next_cursor
@@ -78,7 +90,7 @@ class Inbox {
       const turn = ++this.turn
       this.busy = true
       try {
-        const page = await get<Page<ConversationRow>>(this.path(''))
+        const page = this.filter.failed ? await troubled() : await get<Page<ConversationRow>>(this.path(''))
         if (turn !== this.turn) return
         this.rows = new Rows(this.filter, session.me)
         this.rows.append(page.items)
@@ -92,7 +104,7 @@ class Inbox {
     } else {
       const turn = this.turn
       try {
-        const page = await get<Page<ConversationRow>>(this.path(''))
+        const page = this.filter.failed ? await troubled() : await get<Page<ConversationRow>>(this.path(''))
         if (turn !== this.turn) return
         this.rows.append(page.items, false)
         this.publish()
@@ -112,9 +124,18 @@ class Inbox {
     }, soon ? 1000 : 0)
   }
 
+  /** recheck counts failed deliveries again; not more often than every two seconds. */
+  recheck(soon = true) {
+    this.failTimer ??= setTimeout(async () => {
+      this.failTimer = undefined
+      try { this.failures = (await get<Page<Delivery>>('/api/v1/deliveries?state=failed&limit=100')).items.length } catch { /* the old number stays */ }
+    }, soon ? 2000 : 0)
+  }
+
   live(b: Batch) {
     if (b.reload) void this.refresh(true)
     else if (b.hello) void this.refresh()
+    if (b.deliveries.some((d) => d.state === 'failed') || b.conversations.some((f) => f.conversation?.failed || this.rows.get(f.id ?? '')?.failed)) this.recheck()
     if (!b.conversations.length) return
     for (const f of b.conversations) {
       const row = applyLive(this.rows, f.conversation!, this.openId, this.complete)

@@ -15,11 +15,10 @@ class Live {
   private notice: ReturnType<typeof setTimeout> | undefined
   private listeners = new Set<(b: Batch) => void>()
   private up = new Set<() => void>()
+  /** Asked when the stream ends as it does for somebody who is signed out. */
+  doubt: (() => void) | null = null
   private coalescer = new Coalescer(
-    (b) => {
-      if (b.seq) this.seq = Math.max(b.hello || b.reload ? 0 : this.seq, b.seq)
-      this.listeners.forEach((fn) => fn(b))
-    },
+    (b) => this.listeners.forEach((fn) => fn(b)),
     () => performance.now(),
     (fn, delay) => setTimeout(() => (document.hidden ? fn() : requestAnimationFrame(fn)), delay),
   )
@@ -66,10 +65,11 @@ class Live {
     const slow = setTimeout(() => ws.close(), 8000)
     ws.onopen = () => { opened = true; clearTimeout(slow); this.failedSockets = 0; this.opened() }
     ws.onmessage = (e) => this.take(e.data as string)
-    ws.onclose = () => {
+    ws.onclose = (e) => {
       clearTimeout(slow)
       if (this.shut !== shut) return
       this.shut = null
+      if (e.code === 4401) this.doubt?.()
       if (!opened) this.failedSockets++
       this.lost()
     }
@@ -94,7 +94,10 @@ class Live {
   }
 
   private take(data: string) {
-    try { this.coalescer.push(JSON.parse(data) as Frame) } catch { /* a frame of a later version: the next reload brings what it meant */ }
+    let f: Frame
+    try { f = JSON.parse(data) as Frame } catch { return /* a frame of a later version: the next reload brings what it meant */ }
+    if (f.seq) this.seq = f.kind === 'hello' || f.kind === 'reload' ? f.seq : Math.max(this.seq, f.seq)
+    this.coalescer.push(f)
   }
 
   private opened() {
@@ -111,6 +114,8 @@ class Live {
     this.shut?.()
     this.shut = null
     if (this.stopped) return
+    // A refused handshake does not say why: perhaps nobody is signed in any more.
+    if (this.tries === 2) this.doubt?.()
     this.notice ??= setTimeout(() => (this.offline = !this.connected), navigator.onLine ? 2500 : 0)
     // The second way is tried at once: nothing is known to be wrong with the server yet.
     this.again(this.failedSockets === 2 ? 0 : backoff(this.tries++, Math.random))

@@ -89,6 +89,12 @@ describe('unread', () => {
     applyLive(r, live(row('b', 12)), 'b', true)
     expect(r.get('b')!.unread).toBe(0)
   })
+  it('does not believe the number in the frame, which is nobody’s', () => {
+    const r = new Rows(open, 'me')
+    r.append([row('a', 10, { unread: 2 })])
+    applyLive(r, { ...live(row('a', 10)), unread: 0 }, '', true)
+    expect(r.get('a')!.unread).toBe(2)
+  })
   it('does not count what we wrote', () => {
     const r = new Rows(open, 'me')
     r.append([row('a', 10)])

@@ -108,8 +108,8 @@ export class Rows {
 export function applyLive(rows: Rows, incoming: Omit<ConversationRow, 'unread'> & { unread?: number }, openId: string, complete: boolean): ConversationRow {
   const old = rows.get(incoming.id)
   const fresh = !old || Date.parse(incoming.last_message_at) > Date.parse(old.last_message_at)
-  let unread = incoming.unread ?? old?.unread ?? 0
-  if (incoming.unread === undefined && fresh && incoming.last_message?.direction === 'in' && incoming.id !== openId) unread++
+  let unread = old?.unread ?? 0   // the frame's own number means nothing: it is the same frame for everybody
+  if (fresh && incoming.last_message?.direction === 'in' && incoming.id !== openId) unread++
   if (incoming.id === openId) unread = 0
   const row: ConversationRow = { ...incoming, unread }
   if (matches(row, rows.filter, rows.me)) rows.insert(row, complete)

@@ -39,6 +39,11 @@ class SessionState {
     router.go('/sign-in' + (here !== '/' ? `?next=${encodeURIComponent(here)}` : ''), true)
   }
 
+  /** check asks whether the session still stands. */
+  async check() {
+    try { await get<Session>('/api/v1/session') } catch (e) { if (e instanceof Problem && e.status === 401) this.lost() }
+  }
+
   async signOut() {
     try { await del('/api/v1/session') } catch { /* the cookie may be gone already */ }
     for (const k of store.keys('rw:draft:')) store.remove(k)

@@ -1,5 +1,5 @@
 // One open conversation: its facts, its messages, and what this device is still sending.
-import { get, post, type Conversation, type ConversationRow, type Delivery, type Message, type Page } from '../../kit/api'
+import { get, post, Problem, type Conversation, type ConversationRow, type Delivery, type Message, type Page } from '../../kit/api'
 import { i18n } from '../../kit/i18n.svelte'
 import { toasts } from '../../kit/toasts.svelte'
 import { session } from './session.svelte'
@@ -131,8 +131,10 @@ export class Talk {
     if (ids.length > 8) { void this.load(); return }
     void Promise.allSettled(ids.map((m) => get<Message>(`/api/v1/messages/${m}`))).then((all) => {
       const got = all.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []))
+      const gone = new Set(ids.filter((_, i) => { const r = all[i]; return r?.status === 'rejected' && r.reason instanceof Problem && r.reason.status === 404 }))
+      if (gone.size) this.messages = this.messages.filter((x) => !gone.has(x.id))   // taken back before it was sent
       if (got.length) { this.take(got); this.read() }
-      else void this.load()
+      else if (gone.size < ids.length) void this.load()
     })
   }
 
@@ -161,9 +163,9 @@ export class Talk {
     const m = (there && 'there' in there && there.there) || this.messages.find((x) => x.client_id === id)
     if (!m) return
     try {
-      await post(`/api/v1/messages/${m.id}/cancel`)
+      const back = await post<Partial<Message>>(`/api/v1/messages/${m.id}/cancel`)
       this.messages = this.messages.filter((x) => x.id !== m.id)
-      this.giveBack(p)
+      this.giveBack(back.attachments ? { ...p, attachments: back.attachments } : p)
       toasts.show(i18n.t.taken)
     } catch (e) {
       const known = e as { status?: number }
@@ -178,8 +180,10 @@ export class Talk {
     if (as === 'resend') this.messages = fate(this.messages, m.id, 'queued')
     try {
       const d = await post<Delivery>(`/api/v1/deliveries/${before.id}/resolve`, { as })
-      this.messages = this.messages.map((x) => (x.id === m.id ? { ...x, delivery: d, settled: true } as Message : x))
+      this.messages = this.messages.map((x) => (x.id === m.id ? { ...x, delivery: { ...d, handled: true } } : x))
       void this.reload()
+      inbox.recount()
+      inbox.recheck(false)
     } catch (e) {
       this.messages = this.messages.map((x) => (x.id === m.id ? { ...x, delivery: before } : x))
       complain(e)

@@ -23,6 +23,7 @@ export const de = {
   and: 'und',
   skip: 'Zum Inhalt springen',
   file: 'Datei',
+  notices: 'Meldungen',
 
   // errors: what happened, what was kept, what to do
   errUnreachable: 'Der Server ist gerade nicht erreichbar. Was Sie geschrieben haben, ist hier gespeichert. Versuchen Sie es gleich noch einmal.',
@@ -308,7 +309,7 @@ export const de = {
   setupOrg: 'Name Ihres Unternehmens',
   setupName: 'Ihr Name',
   setupNameHelp: 'So sehen Kunden und Kollegen Sie.',
-  setupPasswordHelp: 'Mindestens 12 Zeichen. Ein Satz ist leicht zu merken.',
+  setupPasswordHelp: 'Mindestens 10 Zeichen. Ein Satz ist leicht zu merken.',
   setupGo: 'Loslegen',
   setupInvalid: 'Dieser Einrichtungslink gilt nicht (mehr).',
   setupInvalidHelp: 'Ist die Einrichtung schon fertig, melden Sie sich an. Sonst steht ein neuer Link in der Ausgabe des Servers.',
@@ -317,7 +318,7 @@ export const de = {
   inviteInvalid: 'Dieser Einladungslink gilt nicht mehr.',
   inviteInvalidHelp: 'Er gilt einmal und sieben Tage. Bitten Sie um einen neuen.',
   inviteGo: 'Passwort setzen und anmelden',
-  passwordShort: 'Bitte mindestens 12 Zeichen.',
+  passwordShort: 'Bitte mindestens 10 Zeichen.',
 
   // settings
   settings: 'Einrichten',

@@ -24,6 +24,7 @@ export const en: Dict = {
   and: 'and',
   skip: 'Skip to content',
   file: 'File',
+  notices: 'Notices',
 
   errUnreachable: 'The server cannot be reached just now. What you wrote is kept here. Try again in a moment.',
   errUnknown: 'That did not work. Nothing was changed. Please try again.',
@@ -300,7 +301,7 @@ export const en: Dict = {
   setupOrg: 'Name of your company',
   setupName: 'Your name',
   setupNameHelp: 'This is how customers and colleagues see you.',
-  setupPasswordHelp: 'At least 12 characters. A sentence is easy to remember.',
+  setupPasswordHelp: 'At least 10 characters. A sentence is easy to remember.',
   setupGo: 'Get started',
   setupInvalid: 'This set-up link is not valid (any more).',
   setupInvalidHelp: 'If set-up is finished, sign in. Otherwise a new link is in the output of the server.',
@@ -309,7 +310,7 @@ export const en: Dict = {
   inviteInvalid: 'This invitation is no longer valid.',
   inviteInvalidHelp: 'It works once and for seven days. Ask for a new one.',
   inviteGo: 'Set password and sign in',
-  passwordShort: 'At least 12 characters, please.',
+  passwordShort: 'At least 10 characters, please.',
 
   settings: 'Set up',
   channels: 'Channels',

@@ -1,0 +1,92 @@
+// Every screen, at 1280 and 360, light and dark, German and English: axe-core must find nothing, nothing may overflow, no text
+// below 13 px, no second layout shift. Leaves a picture of each in $SHOTS. Some only: node test/screens.mjs NAME-PART
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium } from 'playwright-core'
+import { startMock } from './mock.mjs'
+
+const shots = process.env.SHOTS ?? '/tmp/desk-shots'
+mkdirSync(shots, { recursive: true })
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const only = process.argv[2] ?? ''
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] })
+const full = await startMock({ hold: 60_000 }), bare = await startMock({ empty: true }), first = await startMock({ empty: true, fresh: true })
+const id = (i) => full.db.conversations[i].id
+const narrow = (p) => p.viewportSize().width < 720
+const key = async (p, k) => { await p.getByTestId('message').first().waitFor(); await p.keyboard.press(k) }
+
+const screens = {
+  setup: [first, '/setup?token=T'], 'setup-invalid': [full, '/setup?token=x'], invite: [full, '/invite?token=I'], 'invite-invalid': [full, '/invite?token=x'],
+  'sign-in': [first, '/sign-in'],
+  'sign-in-wrong': [first, '/sign-in', async (p) => { await p.locator('input[type=email]').fill('a@b.example'); await p.locator('input[type=password]').fill('x'); await p.locator('button[type=submit]').click(); await p.locator('[role=alert] svg').waitFor() }],
+  inbox: [full, '/?view=mine'], 'inbox-all': [full, '/?view=all&status=waiting'], 'inbox-failed': [full, '/?view=failed'], 'inbox-search-none': [full, '/?view=all&q=nichts'],
+  'inbox-empty': [bare, '/?view=all'], 'inbox-done': [full, '/?view=mine&status=closed'],
+  conversation: [full, `/c/${id(0)}?view=mine`], uncertain: [full, `/c/${id(1)}?view=mine`], failed: [full, `/c/${id(3)}?view=failed`],
+  missing: [full, '/c/gibt-es-nicht'], nowhere: [full, '/irgendwo'],
+  'conversation-start': [full, `/c/${id(0)}?view=mine`, async (p) => { await p.getByTestId('message').first().scrollIntoViewIfNeeded(); await p.getByTestId('message').first().locator('.linky').last().click(); await p.locator('iframe.rich').waitFor(); await p.locator('details.mailhead summary').first().click() }],
+  note: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'n'); await p.keyboard.type('Bitte heute noch anrufen') }],
+  writing: [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'r'); await p.keyboard.type('Sehr gern. Dann halte ich Ihnen Donnerstag, 17:30 Uhr, frei.'); await p.locator('input[type=file]').setInputFiles({ name: 'Angebot.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(212000) }); await p.locator('.ups .file').getByText('212 KB').waitFor() }],
+  via: [full, `/c/${id(0)}?view=mine`, async (p) => { await p.getByTestId('via').click(); await p.getByRole('menu').waitFor() }],
+  assign: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'a'); await p.getByRole(narrow(p) ? 'dialog' : 'menu').waitFor() }],
+  'about-message': [full, `/c/${id(0)}?view=mine`, async (p) => { const m = p.getByTestId('message').last(); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menu').waitFor() }],
+  'undo-toast': [full, `/c/${id(2)}?view=unassigned`, async (p) => { await key(p, 'r'); await p.keyboard.type('Guten Tag, welche Rechnung meinen Sie?'); await p.getByTestId('send').click(); await p.getByTestId('toast').waitFor() }],
+  snooze: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 's'); await p.getByRole(narrow(p) ? 'dialog' : 'menu').waitFor() }],
+  offline: [full, `/c/${id(0)}?view=mine`, async (p) => { await p.context().setOffline(true); await p.evaluate(() => dispatchEvent(new Event('offline'))); await p.getByTestId('offline').waitFor() }],
+  panel: [full, `/c/${id(0)}?view=mine`, async (p) => { if (narrow(p) || p.viewportSize().width < 1200) { await p.getByRole('button', { name: /^(Kunde|Customer)$/ }).click(); await p.locator('dialog .id').waitFor() } }],
+  palette: [full, '/?view=mine', async (p) => { await p.keyboard.press('Control+k'); await p.getByRole('combobox').fill('ay'); await p.getByRole('option').nth(1).waitFor() }],
+  keys: [full, '/?view=mine', async (p) => { await p.keyboard.press('?'); await p.getByRole('dialog').waitFor() }],
+  compose: [full, '/?view=mine&new=1', async (p) => { await p.locator('.picks button').first().waitFor() }], 'compose-to': [full, `/?view=mine&new=1&customer=${full.db.customers[0].id}`],
+  customers: [full, '/customers'], customer: [full, `/customers/${full.db.customers[0].id}`], 'customers-empty': [bare, '/customers'],
+  merge: [full, `/customers/${full.db.customers[0].id}`, async (p) => { await p.getByRole('button', { name: /^(Zusammenführen|Merge)$/ }).click(); await p.locator('.picks button').first().waitFor() }],
+  channels: [full, '/settings/channels'], 'channels-empty': [bare, '/settings/channels'], 'channel-kinds': [full, '/settings/channels/new'], 'channel-new': [full, '/settings/channels/new?kind=email'],
+  channel: [full, `/settings/channels/${full.db.channels[1].id}`], 'channel-red': [full, `/settings/channels/${full.db.channels[2].id}`],
+  staff: [full, '/settings/staff'], 'staff-invite': [full, '/settings/staff', async (p) => { await p.locator('.head .btn').click(); await p.getByRole('dialog').waitFor() }],
+  me: [full, '/settings/me'], 'me-totp': [full, '/settings/me', async (p) => { await p.getByRole('button', { name: /^(Einrichten|Set up)$/ }).last().click(); await p.locator('.qr').waitFor(); await p.locator('.qr').scrollIntoViewIfNeeded() }],
+  'work-items': [full, '/work-items'], 'work-item': [full, `/work-items?id=${full.db.work[0].id}`], 'work-empty': [bare, '/work-items'],
+  play: [full, `/play?customer=${full.db.customers[0].id}&channel=telegram`], 'play-mail': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`],
+  'play-mail-open': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`, async (p) => { await p.locator('.mailrow').last().click() }],
+  'play-mail-write': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`, async (p) => { await p.getByRole('button', { name: /^(Neue E-Mail|New e-mail)$/ }).click() }],
+}
+
+let bad = 0, seen = 0
+for (const size of [{ width: 1280, height: 800 }, { width: 360, height: 740 }, { width: 820, height: 1000 }]) for (const lang of ['de', 'en']) for (const scheme of ['light', 'dark']) {
+  if (size.width === 820 && (lang === 'en' || scheme === 'dark')) continue
+  const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: lang === 'de' ? 'de-DE' : 'en-GB', hasTouch: size.width === 360, reducedMotion: 'reduce' })
+  for (const [name, [mock, path, act]] of Object.entries(screens)) {
+    if (only && !name.includes(only)) continue
+    seen++
+    mock.db.language = lang
+    const page = await context.newPage()
+    page.setDefaultTimeout(5000)
+    const say = (what) => { bad++; console.log(`${name} ${size.width} ${lang} ${scheme}: ${what}`) }
+    page.on('pageerror', (e) => say('page error ' + e.message))
+    await page.addInitScript(() => { window.shift = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => { if (!e.hadRecentInput) window.shift += e.value })).observe({ type: 'layout-shift', buffered: true }) })
+    try {
+      await page.goto(mock.url + path)
+      await page.waitForLoadState('load')
+      await page.waitForTimeout(350)
+      if (act) { await act(page); await page.waitForTimeout(120) }
+      await page.screenshot({ path: `${shots}/${name}-${size.width}-${lang}-${scheme}.png` })
+      const found = await page.evaluate(() => {
+        const wide = document.documentElement.scrollWidth > innerWidth
+        const small = [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13).map((e) => e.outerHTML.slice(0, 80))
+        const cut = [...document.querySelectorAll('.btn, .chips a, h1, .head, .via, .acts')].filter((e) => e.checkVisibility() && !e.closest('.people, .chans, .row, iframe')).filter((e) => { const r = e.getBoundingClientRect(); return r.width && (r.right > innerWidth + 1 || r.left < -1) }).map((e) => e.outerHTML.slice(0, 100))
+        return { wide, small, cut, shift: window.shift }
+      })
+      if (found.wide) say('overflows sideways')
+      if (found.small.length) say('text below 13 px: ' + found.small[0])
+      if (found.cut.length) say('cut off: ' + found.cut.join(' | '))
+      if (found.shift > 0.1) say(`layout shift ${found.shift.toFixed(3)}`)
+      await page.evaluate(axe)
+      const result = await page.evaluate(() => window.axe.run(document, { iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+      for (const v of result.violations) say(`axe ${v.id} (${v.impact}): ${v.nodes.length}× ${v.nodes[0].html.slice(0, 140)} — ${v.nodes[0].failureSummary.split('\n')[1]?.trim().slice(0, 200)}`)
+    } catch (e) { say('did not come to it: ' + e.message.split('\n')[0]) }
+    if (name === 'offline') await context.setOffline(false)
+    await page.close()
+  }
+  await context.close()
+}
+await browser.close()
+for (const m of [full, bare, first]) m.close()
+console.log(`${seen} screens, ${bad} findings`)
+process.exit(bad ? 1 : 0)
