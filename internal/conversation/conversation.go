@@ -4,11 +4,13 @@
 package conversation
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -217,6 +219,48 @@ type Filter struct {
 // List gives a page of conversations, the last active first (Waiting: the longest wait first), with the unread count
 // of staff. cursor comes from an earlier page.
 func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit int) (page []Row, next string, err error) {
+	statuses := []string{f.Status}
+	switch {
+	case f.Waiting && f.Status == "":
+		statuses = []string{Open, Snoozed} // nobody waits in a closed one
+	case f.Status == "" && f.Customers == nil:
+		// The indexes are ordered within a status; one more index over all would be written with every message, and is
+		// read only here.
+		statuses = []string{Open, Snoozed, Closed}
+	}
+	for _, st := range statuses {
+		f.Status = st
+		part, err := list(ctx, o, f, cursor, limit+1)
+		if err != nil {
+			return nil, "", err
+		}
+		page = append(page, part...)
+	}
+	at := func(r Row) time.Time {
+		if f.Waiting {
+			return r.WaitingSince
+		}
+		return r.LastAt
+	}
+	if len(statuses) > 1 {
+		slices.SortFunc(page, func(a, b Row) int {
+			c := cmp.Or(at(a).Compare(at(b)), strings.Compare(a.ID, b.ID))
+			if !f.Waiting {
+				c = -c
+			}
+			return c
+		})
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1]
+		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", db.Micro(at(last)), last.ID))
+	}
+	return page, next, fillUnread(ctx, o, page, staff)
+}
+
+// list reads up to limit conversations after the cursor, in order.
+func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]Row, error) {
 	var w strings.Builder
 	var args []any
 	add := func(cond string, v ...any) {
@@ -255,29 +299,16 @@ func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit i
 	if cursor != "" {
 		at, id, err := parseCursor(cursor)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		cmp := "<"
+		than := "<"
 		if f.Waiting {
-			cmp = ">"
+			than = ">"
 		}
-		add("("+column+", id) "+cmp+" (?, ?)", at, id)
+		add("("+column+", id) "+than+" (?, ?)", at, id)
 	}
-	args = append(args, limit+1)
-	page, err = collect(ctx, o, fmt.Sprintf(`SELECT %s FROM conversation WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, w.String(), column, order, order, len(args)+1), args)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(page) > limit {
-		page = page[:limit]
-		last := page[limit-1]
-		at := last.LastAt
-		if f.Waiting {
-			at = last.WaitingSince
-		}
-		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", db.Micro(at), last.ID))
-	}
-	return page, next, fillUnread(ctx, o, page, staff)
+	args = append(args, limit)
+	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM conversation WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, w.String(), column, order, order, len(args)+1), args)
 }
 
 func parseCursor(s string) (int64, string, error) {

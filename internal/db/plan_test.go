@@ -17,12 +17,11 @@ func TestHotStatementsUseAnIndex(t *testing.T) {
 	for _, c := range []struct{ query, index string }{
 		{`SELECT id, text FROM message WHERE org = $1 AND channel_kind = $2 AND external_id <> '' AND external_id IN ($3, $4) ORDER BY at DESC LIMIT 50`, "message_external"},
 		{`SELECT id FROM conversation WHERE org = $1 AND customer IN ($2) AND status <> 'closed' LIMIT 2`, "conversation_customer"},
+		{`SELECT * FROM conversation WHERE org = $1 AND customer IN ($2, $3) ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_customer"},
 		{`SELECT id, text FROM address WHERE org = $1 AND kind = $2 AND value = $3`, "address_value"},
 		{`SELECT id, event FROM intake_event WHERE org = $1 AND state = 'pending' AND next_at <= $2 ORDER BY id LIMIT $3`, "intake_event_pending"},
 		{`SELECT id, event FROM intake_event WHERE org = $1 AND state = 'quarantined' AND id < $2 ORDER BY id DESC LIMIT $3`, "intake_event_quarantined"},
 		{`SELECT c.id FROM customer c WHERE c.org = $1 AND c.merged_into = $2 AND merged_into <> ''`, "customer_merged"},
-		{`SELECT * FROM conversation WHERE org = $1 ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_last"},
-		{`SELECT * FROM conversation WHERE org = $1 AND (last_at, id) < ($2, $3) ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_last"},
 		{`SELECT * FROM conversation WHERE org = $1 AND status = $2 AND (last_at, id) < ($3, $4) ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_status"},
 		{`SELECT * FROM conversation WHERE org = $1 AND assignee = $2 AND status = $3 ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_assignee"},
 		{`SELECT * FROM conversation WHERE org = $1 AND status = $2 AND channel_kind = $3 ORDER BY last_at DESC, id DESC LIMIT 51`, "conversation_kind"},

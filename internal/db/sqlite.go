@@ -52,7 +52,7 @@ type closure struct {
 
 func sqliteDSN(path, extra string) string {
 	return "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(0)&_pragma=temp_store(memory)&_pragma=cache_size(-16000)&_pragma=mmap_size(0)" +
+		"&_pragma=foreign_keys(0)&_pragma=temp_store(memory)&_pragma=cache_size(-32000)&_pragma=mmap_size(0)" +
 		"&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)" + extra
 }
 
@@ -148,15 +148,14 @@ func (e *sqliteEngine) run() {
 		var c *closure
 		if held != nil {
 			wait := behindWait - time.Since(held.at)
-			select {
-			case c = <-e.first:
-				if wait <= 0 { // it has waited long enough: it goes into this very group
-					e.group(c, held)
-					held = nil
-					continue
-				}
-			default:
+			if wait <= 0 { // it has waited long enough
 				c, held = held, nil
+			} else {
+				select {
+				case c = <-e.first:
+				default:
+					c, held = held, nil
+				}
 			}
 		} else {
 			select {
@@ -171,11 +170,11 @@ func (e *sqliteEngine) run() {
 					default:
 						return
 					}
-					e.group(c, nil)
+					e.group(c)
 				}
 			}
 		}
-		e.group(c, nil)
+		e.group(c)
 		if held == nil {
 			select {
 			case held = <-e.behind:
@@ -185,7 +184,9 @@ func (e *sqliteEngine) run() {
 	}
 }
 
-func (e *sqliteEngine) group(first, last *closure) {
+// group runs first, and what waits behind it, in one transaction. The first closure needs no savepoint: should it fail,
+// there is nothing else to keep. That matters, because a savepoint copies every page that is touched after it.
+func (e *sqliteEngine) group(first *closure) {
 	ctx := context.Background()
 	group := make([]*closure, 0, 64)
 	finish := func(err error) {
@@ -204,17 +205,28 @@ func (e *sqliteEngine) group(first, last *closure) {
 	tx, err := e.writer.BeginTx(ctx, nil)
 	if err != nil {
 		group = append(group, first)
-		if last != nil {
-			group = append(group, last)
-		}
 		finish(fmt.Errorf("%w: begin: %w", ErrUnavailable, err))
 		return
 	}
 	conn := &sqliteTx{e, tx}
 	start := time.Now()
 	feeds := map[string][]Entry{}
-	fatal := e.step(ctx, conn, first, feeds)
 	group = append(group, first)
+	first.tx.conn = conn
+	first.err = guarded(first.fn, first.tx)
+	if first.err != nil {
+		if isFatal(first.err) {
+			first.err = fmt.Errorf("%w: %w", ErrUnavailable, first.err)
+		}
+		_ = tx.Rollback() // unstick makes sure
+		e.unstick(ctx)
+		finish(first.err)
+		return
+	}
+	var fatal error
+	if len(first.tx.feed) > 0 {
+		feeds[first.tx.org] = append(feeds[first.tx.org], first.tx.feed...)
+	}
 	for fatal == nil && len(group) < groupMax && time.Since(start) < groupTime {
 		select {
 		case c := <-e.first:
@@ -224,12 +236,6 @@ func (e *sqliteEngine) group(first, last *closure) {
 		default:
 		}
 		break
-	}
-	if last != nil {
-		group = append(group, last)
-		if fatal == nil {
-			fatal = e.step(ctx, conn, last, feeds)
-		}
 	}
 	heads := map[string]int64{}
 	if fatal == nil {

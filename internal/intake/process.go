@@ -20,7 +20,7 @@ const (
 	// those who wait for an acknowledgement must not be kept waiting by those who wait to be processed.
 	processMax  = 128
 	processTime = 5 * time.Millisecond
-	fileMax    = 64 << 20 // largest file taken out of a raw body or fetched from a provider
+	fileMax     = 64 << 20 // largest file taken out of a raw body or fetched from a provider
 	// lateAfter is how long a status, reaction or deletion waits for the message that it is about.
 	lateAfter = 2 * time.Minute
 )
@@ -129,7 +129,23 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 			return 0, it.err
 		}
 	}
-	taken := 0
+	// Poison is rare: everybody shares one transaction, and only if one of them fails it is done again with each apart.
+	taken, err := i.inOne(ctx, o, items, false)
+	if errors.Is(err, errPoison) {
+		taken, err = i.inOne(ctx, o, items, true)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("process events: %w", err)
+	}
+	return taken, nil
+}
+
+// errPoison means that one event of a batch failed and took the others with it.
+var errPoison = errors.New("an event of the batch failed")
+
+// inOne processes a batch in one transaction and returns how many events were taken. apart gives each event a savepoint
+// of its own, so that its failure harms nobody else.
+func (i *Intake) inOne(ctx context.Context, o db.Org, items []*item, apart bool) (taken int, err error) {
 	err = o.WriteBehind(ctx, func(tx *db.Tx) error {
 		// One node at a time works for an organisation, so that a sender's messages keep their order.
 		if err := tx.Lock(ctx, "intake"); err != nil {
@@ -152,33 +168,29 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 				continue
 			}
 			err := it.err
-			if err == nil {
-				err = tx.Savepoint(ctx, func() error { return i.handle(ctx, tx, book, it) })
-			}
 			switch {
-			case err == nil:
+			case err != nil:
+			case apart:
+				if err = tx.Savepoint(ctx, func() error { return i.handle(ctx, tx, book, it) }); err != nil {
+					book.Forget() // what it remembered was undone
+				}
+			default:
+				err = i.handleOr(ctx, tx, book, it)
+			}
+			if err == nil {
 				finished = append(finished, it.id)
 				continue
-			case errors.Is(err, db.ErrUnavailable):
+			}
+			if errors.Is(err, db.ErrUnavailable) || errors.Is(err, errPoison) {
 				return err
 			}
-			book.Forget() // what it remembered may have been undone
-			if errors.Is(err, errLater) {
-				if i.Now().Sub(it.at) < lateAfter {
-					wait := min(time.Duration(1<<min(it.attempts, 6))*250*time.Millisecond, 10*time.Second)
-					if _, err := tx.Exec(ctx, `UPDATE intake_event SET attempts = attempts + 1, next_at = $3 WHERE org = $1 AND id = $2`, it.id, i.Now().Add(wait).UnixMicro()); err != nil {
-						return err
-					}
-					continue
-				}
-				finished = append(finished, it.id) // it never came: there is nothing to do about it
-				continue
-			}
-			i.Log.Warn("an event was put aside", "event", it.id, "channel", it.channel, "error", err)
-			if _, err := tx.Exec(ctx, `UPDATE intake_event SET state = 'quarantined', error = $3, attempts = attempts + 1 WHERE org = $1 AND id = $2`, it.id, err.Error()); err != nil {
+			gone, err := i.aside(ctx, tx, it, err)
+			if err != nil {
 				return err
 			}
-			tx.Emit("work_item", it.id, nil)
+			if gone {
+				finished = append(finished, it.id)
+			}
 		}
 		if len(finished) == 0 {
 			return nil
@@ -187,10 +199,38 @@ func (i *Intake) batch(ctx context.Context, o db.Org) (int, error) {
 		_, err = tx.Exec(ctx, `UPDATE intake_event SET state = 'done', event = '', error = '' WHERE org = $1 AND id IN `+list, args...)
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("process events: %w", err)
+	return taken, err
+}
+
+// handleOr is handle without a savepoint: any failure that may have left something half done is errPoison.
+func (i *Intake) handleOr(ctx context.Context, tx *db.Tx, book *customer.Book, it *item) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errPoison
+		}
+	}()
+	err = i.handle(ctx, tx, book, it)
+	if err == nil || errors.Is(err, db.ErrUnavailable) || errors.Is(err, errLater) { // errLater comes before anything is written but the sender
+		return err
 	}
-	return taken, nil
+	return fmt.Errorf("%w: %w", errPoison, err)
+}
+
+// aside deals with an event that could not be processed: later, when what it is about may have come, or as a work item
+// for a person. gone means that there is nothing left to do about it.
+func (i *Intake) aside(ctx context.Context, tx *db.Tx, it *item, why error) (gone bool, err error) {
+	if errors.Is(why, errLater) {
+		if i.Now().Sub(it.at) >= lateAfter {
+			return true, nil // it never came
+		}
+		wait := min(time.Duration(1<<min(it.attempts, 6))*250*time.Millisecond, 10*time.Second)
+		_, err := tx.Exec(ctx, `UPDATE intake_event SET attempts = attempts + 1, next_at = $3 WHERE org = $1 AND id = $2`, it.id, i.Now().Add(wait).UnixMicro())
+		return false, err
+	}
+	i.Log.Warn("an event was put aside", "event", it.id, "channel", it.channel, "error", why)
+	tx.Emit("work_item", it.id, nil)
+	_, err = tx.Exec(ctx, `UPDATE intake_event SET state = 'quarantined', error = $3, attempts = attempts + 1 WHERE org = $1 AND id = $2`, it.id, why.Error())
+	return false, err
 }
 
 func stillPending(ctx context.Context, tx *db.Tx, items []*item) (map[string]bool, error) {

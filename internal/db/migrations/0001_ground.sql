@@ -66,10 +66,9 @@ CREATE TABLE conversation (org TEXT NOT NULL, id TEXT NOT NULL, customer TEXT NO
   waiting_since BIGINT NOT NULL, received BIGINT NOT NULL, pos BIGINT NOT NULL, failed BIGINT NOT NULL, suggestion TEXT NOT NULL, created_at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
 CREATE INDEX conversation_status ON conversation (org, status, last_at, id);
-CREATE INDEX conversation_last ON conversation (org, last_at, id);
 CREATE INDEX conversation_assignee ON conversation (org, assignee, status, last_at, id);
 CREATE INDEX conversation_kind ON conversation (org, channel_kind, status, last_at, id);
-CREATE INDEX conversation_customer ON conversation (org, customer, last_at);
+CREATE INDEX conversation_customer ON conversation (org, customer);
 CREATE INDEX conversation_waiting ON conversation (org, status, waiting_since, id) WHERE waiting_since > 0;
 CREATE INDEX conversation_snoozed ON conversation (org, snoozed_until) WHERE snoozed_until > 0;
 -- which conversations an address took part in, newest last: messengers go on where they left off
