@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -63,20 +65,27 @@ type Options struct {
 // Server answers HTTP.
 type Server struct {
 	Options
-	hub      *live.Hub
-	mux      *http.ServeMux
-	api      huma.API
-	ready    func() error
-	metrics  http.Handler
-	cross    *http.CrossOriginProtection
-	inflight sync.Map // Idempotency-Key → *sync.Mutex
-	online   presence
+	hub     *live.Hub
+	mux     *http.ServeMux
+	api     huma.API
+	ready   func() error
+	metrics http.Handler
+	cross   *http.CrossOriginProtection
+	keys    keyLocks
+	online  presence
 }
+
+// humaErrors makes huma's own errors Problems. It is a setting of the whole process.
+var humaErrors sync.Once
 
 // New makes a Server; SetHub must follow before it serves the live stream.
 func New(o Options) *Server {
 	s := &Server{Options: o, mux: http.NewServeMux(), cross: http.NewCrossOriginProtection()}
-	huma.NewError = newError
+	humaErrors.Do(func() { huma.NewError, huma.NewErrorWithContext = newError, newErrorFor })
+	if u, err := url.Parse(o.PublicURL); err == nil && u.Host != "" {
+		// Behind a proxy that does not hand on the Host header the browser's origin is the public URL's.
+		_ = s.cross.AddTrustedOrigin(u.Scheme + "://" + u.Host) // a malformed one is no origin of any browser
+	}
 	cfg := huma.DefaultConfig("Rufweite", o.Version)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/api/openapi", "", ""
 	cfg.CreateHooks = nil
@@ -98,7 +107,7 @@ func New(o Options) *Server {
 	s.staffRoutes()
 	s.workRoutes()
 	s.fileRoutes()
-	s.mux.HandleFunc("GET /api/v1/live", s.serveLive)
+	s.liveRoutes()
 	s.mux.HandleFunc("/in/{kind}/{id}", s.serveInbound)
 	s.mux.HandleFunc("/in/{kind}/{id}/{rest...}", s.serveInbound)
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +192,7 @@ func open(r *http.Request) bool {
 	case p == "/session":
 		return r.Method == http.MethodPost
 	case strings.HasPrefix(p, "/attachments/"), p == "/images":
-		return r.Method == http.MethodGet && r.URL.Query().Has("s") // a signed URL
+		return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Query().Has("s") // a signed URL
 	}
 	return false
 }
@@ -213,8 +222,8 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := context.WithValue(r.Context(), requestKey{}, r)
-	bearer, isToken := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !isToken {
+	bearer := bearerOf(r)
+	if bearer == "" {
 		// A cookie is sent by the browser whoever asks it to; a token is not.
 		if err := s.cross.Check(r); err != nil {
 			writeProblem(w, problem(http.StatusForbidden, "cross_origin", textIn(lang, "Diese Anfrage kam von einer fremden Seite.", "This request came from another site.")))
@@ -235,11 +244,20 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 		ctx = context.WithValue(ctx, userKey{}, u)
 	}
 	r = r.WithContext(ctx)
-	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method != http.MethodGet && !open(r) {
+	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method != http.MethodGet && !open(r) && keepsAnswers(r.URL.Path) {
 		s.idempotent(w, r, key)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// bearerOf gives the API token of a request, "" if it has none.
+func bearerOf(r *http.Request) string {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") { // RFC 9110 §11.1: the scheme's case does not matter
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 func (s *Server) identify(ctx context.Context, r *http.Request, bearer string) (auth.User, error) {
@@ -254,7 +272,9 @@ func (s *Server) identify(ctx context.Context, r *http.Request, bearer string) (
 }
 
 // language is the language of answers: the user's, or what the browser prefers.
-func (s *Server) language(r *http.Request) string {
+func (s *Server) language(r *http.Request) string { return languageOf(r) }
+
+func languageOf(r *http.Request) string {
 	if u := who(r.Context()); u.Language != "" {
 		return u.Language
 	}
@@ -272,14 +292,44 @@ func (s *Server) language(r *http.Request) string {
 }
 
 // lang is language inside a huma handler.
-func (s *Server) lang(ctx context.Context) string {
+func (s *Server) lang(ctx context.Context) string { return langOf(ctx) }
+
+func langOf(ctx context.Context) string {
 	if u := who(ctx); u.Language != "" {
 		return u.Language
 	}
 	if r := requestOf(ctx); r != nil {
-		return s.language(r)
+		return languageOf(r)
 	}
 	return "en"
+}
+
+// raw registers a handler that speaks for itself (files, streams) and documents it as every other operation is.
+func (s *Server) raw(o huma.Operation, h http.HandlerFunc) {
+	problems := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[*Problem](), true, "Problem")
+	if o.Responses == nil {
+		o.Responses = map[string]*huma.Response{}
+	}
+	o.Responses["default"] = &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problems}}}
+	for _, m := range pathParameter.FindAllStringSubmatch(o.Path, -1) {
+		o.Parameters = append(o.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+	}
+	s.api.OpenAPI().AddOperation(&o)
+	s.mux.HandleFunc(o.Method+" "+o.Path, h)
+}
+
+var pathParameter = regexp.MustCompile(`\{([a-z_]+)\}`)
+
+func query(name, doc string) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: doc, Schema: &huma.Schema{Type: "string"}}
+}
+
+// answers describes what a raw operation gives.
+func answers(status, doc, mediaType string, schema *huma.Schema) map[string]*huma.Response {
+	if schema == nil {
+		schema = &huma.Schema{Type: "string", Format: "binary"}
+	}
+	return map[string]*huma.Response{status: {Description: doc, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}}
 }
 
 func textIn(language, de, en string) string { return channel.Text{DE: de, EN: en}.In(language) }

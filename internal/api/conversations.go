@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -209,7 +210,13 @@ func (s *Server) conversationRoutes() {
 		u := who(ctx)
 		o := s.org(ctx)
 		f := conversation.Filter{Status: in.Status, Assignee: in.Assignee, Waiting: in.Waiting, Kind: channel.Kind(in.Kind), Text: in.Q}
-		if f.Assignee == "me" || u.Role == auth.Partner {
+		if f.Assignee == "me" {
+			f.Assignee = u.ID
+		}
+		if u.Role == auth.Partner {
+			if f.Assignee != "" && f.Assignee != u.ID {
+				return newPage([]RowJSON{}, ""), nil
+			}
 			f.Assignee = u.ID
 		}
 		if in.Customer != "" {
@@ -319,10 +326,10 @@ func (s *Server) conversationRoutes() {
 			Subject     string        `json:"subject" maxLength:"400"`
 			Text        string        `json:"text"`
 			HTML        string        `json:"html"`
-			Cc          []MailboxJSON `json:"cc"`
-			Bcc         []MailboxJSON `json:"bcc"`
-			Attachments []FileRef     `json:"attachments"`
-			ClientID    string        `json:"client_id" maxLength:"100"`
+			Cc          []MailboxJSON `json:"cc" maxItems:"50"`
+			Bcc         []MailboxJSON `json:"bcc" maxItems:"50"`
+			Attachments []FileRef     `json:"attachments" maxItems:"50"`
+			ClientID    string        `json:"client_id" maxLength:"100" doc:"twice the same starts one conversation (for two days)"`
 			SendAt      *time.Time    `json:"send_at"`
 		}
 	}) (*body[RowJSON], error) {
@@ -342,13 +349,19 @@ func (s *Server) conversationRoutes() {
 		if b.CustomerID == "" && b.Address == nil {
 			return nil, invalid("body.address", s.text(ctx, "Sagen Sie, an wen: customer_id oder address.", "Say to whom: customer_id or address."))
 		}
-		files, err := s.keepFiles(ctx, b.Attachments)
-		if err != nil {
+		if err := s.mayWriteFirst(ctx, o, b.CustomerID); err != nil {
 			return nil, s.fail(ctx, err)
+		}
+		if err := s.fits(ctx, c.Kind, &SendJSON{Text: b.Text, HTML: b.HTML, Cc: b.Cc, Bcc: b.Bcc, Attachments: b.Attachments}); err != nil {
+			return nil, err
 		}
 		client := b.ClientID
 		if client == "" {
 			client = in.Key
+		}
+		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(c.Kind).Capabilities().AttachmentMax)
+		if err != nil {
+			return nil, s.fail(ctx, err)
 		}
 		var r conversation.Row
 		err = o.Write(ctx, func(tx *db.Tx) error {
@@ -356,9 +369,13 @@ func (s *Server) conversationRoutes() {
 			if err != nil {
 				return err
 			}
-			if client != "" { // pressed twice is started once
+			started := u.ID + "/start" // no key of a client stands here: those stand under the id alone
+			if client != "" {          // pressed twice is started once
+				if err := tx.Lock(ctx, started+" "+client); err != nil {
+					return err
+				}
 				var id string
-				err := tx.Row(ctx, `SELECT conversation FROM message WHERE org = $1 AND client_id = $2 AND author_id = $3 LIMIT 1`, client, u.ID).Scan(&id)
+				err := tx.Row(ctx, `SELECT body FROM idempotency WHERE org = $1 AND staff = $2 AND key = $3`, started, client).Scan(&id)
 				if err == nil {
 					r, err = conversation.Get(ctx, tx, id, u.ID)
 					return err
@@ -378,6 +395,11 @@ func (s *Server) conversationRoutes() {
 			}
 			if _, _, err := s.Outbox.Send(ctx, tx, req); err != nil {
 				return err
+			}
+			if client != "" {
+				if _, err := tx.Exec(ctx, `INSERT INTO idempotency (org, staff, key, request, status, body, at) VALUES ($1,$2,$3,'',0,$4,$5)`, started, client, r.ID, s.Now().UnixMicro()); err != nil {
+					return fmt.Errorf("note the start of a conversation: %w", err)
+				}
 			}
 			r, err = conversation.Get(ctx, tx, r.ID, u.ID)
 			return err
@@ -463,6 +485,25 @@ func (s *Server) conversationRoutes() {
 	})
 }
 
+// mayWriteFirst keeps partners to the customers that they know: a conversation of their own would show them the
+// customer.
+func (s *Server) mayWriteFirst(ctx context.Context, o db.Org, customerID string) error {
+	if who(ctx).Role != auth.Partner {
+		return nil
+	}
+	if customerID == "" {
+		return s.forbidden(ctx)
+	}
+	ids, err := customer.IDs(ctx, o, customerID)
+	if err == nil {
+		err = s.mayKnow(ctx, o, ids)
+	}
+	if errors.Is(err, customer.ErrNotFound) {
+		return invalid("body.customer_id", s.text(ctx, "Diesen Kunden gibt es nicht.", "There is no such customer."))
+	}
+	return err
+}
+
 // addressee finds or makes the address to write to on a channel of this kind.
 func (s *Server) addressee(ctx context.Context, tx *db.Tx, kind channel.Kind, customerID, addressID string, ref *AddressRef) (customer.Sender, error) {
 	if customerID == "" {
@@ -497,7 +538,7 @@ func (s *Server) addressee(ctx context.Context, tx *db.Tx, kind channel.Kind, cu
 
 // hold is how long a message can be taken back: 5 s in the desk; programs mean what they send.
 func (s *Server) hold(ctx context.Context) time.Duration {
-	if r := requestOf(ctx); r != nil && strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+	if r := requestOf(ctx); r != nil && bearerOf(r) != "" {
 		return 0
 	}
 	return 5 * time.Second

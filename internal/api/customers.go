@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,6 +117,17 @@ func (s *Server) customer(ctx context.Context, id string) (*body[CustomerJSON], 
 	return out, nil
 }
 
+// checkAddress refuses what cannot be an address, naming the field under this location.
+func (s *Server) checkAddress(ctx context.Context, location, kind, value string) error {
+	if s.Accounts.Driver(channel.Kind(kind)) == nil {
+		return invalid(location+".kind", s.text(ctx, "Diese Art von Adresse gibt es hier nicht.", "There is no such kind of address here."))
+	}
+	if v := strings.TrimSpace(value); v == "" || strings.ContainsAny(v, "\r\n\x00") || (kind == "email" && !strings.Contains(v, "@")) {
+		return invalid(location+".value", s.text(ctx, "Das ist keine Adresse dieser Art.", "This is no address of this kind."))
+	}
+	return nil
+}
+
 func (s *Server) customerRoutes() {
 	huma.Register(s.api, op("GET", "/customers", "list-customers", "List customers, the last seen first", "customers"), func(ctx context.Context, in *struct {
 		Q string `query:"q" doc:"part of a name or address"`
@@ -151,11 +162,11 @@ func (s *Server) customerRoutes() {
 	huma.Register(s.api, created(op("POST", "/customers", "create-customer", "Add a customer by hand", "customers")), func(ctx context.Context, in *struct {
 		Body struct {
 			Name      string `json:"name" maxLength:"200"`
-			Language  string `json:"language"`
+			Language  string `json:"language" maxLength:"35"`
 			Addresses []struct {
 				Kind  string `json:"kind" required:"true"`
-				Value string `json:"value" required:"true"`
-			} `json:"addresses"`
+				Value string `json:"value" required:"true" maxLength:"500"`
+			} `json:"addresses" maxItems:"50"`
 		}
 	}) (*body[CustomerJSON], error) {
 		if who(ctx).Role == auth.Partner {
@@ -165,7 +176,10 @@ func (s *Server) customerRoutes() {
 			return nil, invalid("body.name", s.text(ctx, "Ein Kunde braucht einen Namen oder eine Adresse.", "A customer needs a name or an address."))
 		}
 		var addrs []customer.Address
-		for _, a := range in.Body.Addresses {
+		for i, a := range in.Body.Addresses {
+			if err := s.checkAddress(ctx, "body.addresses["+strconv.Itoa(i)+"]", a.Kind, a.Value); err != nil {
+				return nil, err
+			}
 			addrs = append(addrs, customer.Address{Kind: channel.Kind(a.Kind), Value: a.Value})
 		}
 		var c customer.Customer
@@ -185,7 +199,7 @@ func (s *Server) customerRoutes() {
 		ByID
 		Body struct {
 			Name      *string     `json:"name" maxLength:"200"`
-			Language  *string     `json:"language"`
+			Language  *string     `json:"language" maxLength:"35"`
 			Notes     *string     `json:"notes" maxLength:"20000"`
 			AdvisorID Opt[string] `json:"advisor_id"`
 		}
@@ -279,22 +293,22 @@ func (s *Server) customerRoutes() {
 			Value string `json:"value" required:"true" maxLength:"500"`
 		}
 	}) (*body[CustomerJSON], error) {
-		if s.Accounts.Driver(channel.Kind(in.Body.Kind)) == nil {
-			return nil, invalid("body.kind", s.text(ctx, "Diese Art von Adresse gibt es hier nicht.", "There is no such kind of address here."))
-		}
-		if v := strings.TrimSpace(in.Body.Value); v == "" || (in.Body.Kind == "email" && !strings.Contains(v, "@")) {
-			return nil, invalid("body.value", s.text(ctx, "Das ist keine Adresse dieser Art.", "This is no address of this kind."))
+		if err := s.checkAddress(ctx, "body", in.Body.Kind, in.Body.Value); err != nil {
+			return nil, err
 		}
 		o := s.org(ctx)
-		c, err := customer.Get(ctx, o, in.ID)
+		ids, err := customer.IDs(ctx, o, in.ID)
+		if err == nil {
+			err = s.mayKnow(ctx, o, ids)
+		}
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		if err := s.mayKnow(ctx, o, []string{c.ID}); err != nil {
-			return nil, s.fail(ctx, err)
+		if who(ctx).Role == auth.Partner { // the answer would tell whether an address belongs to somebody else
+			return nil, s.forbidden(ctx)
 		}
 		err = o.Write(ctx, func(tx *db.Tx) error {
-			_, err := customer.AddAddress(ctx, tx, c.ID, channel.Kind(in.Body.Kind), in.Body.Value, s.Now())
+			_, err := customer.AddAddress(ctx, tx, ids[0], channel.Kind(in.Body.Kind), in.Body.Value, s.Now())
 			return err
 		})
 		if err != nil {
@@ -302,7 +316,7 @@ func (s *Server) customerRoutes() {
 		}
 		return s.customer(ctx, in.ID)
 	})
-	huma.Register(s.api, huma.Operation{Method: http.MethodDelete, Path: "/api/v1/customers/{id}/addresses/{address}", OperationID: "remove-address", Summary: "Take an address off a customer", Tags: []string{"customers"}}, func(ctx context.Context, in *struct {
+	huma.Register(s.api, op("DELETE", "/customers/{id}/addresses/{address}", "remove-address", "Take an address off a customer", "customers"), func(ctx context.Context, in *struct {
 		ByID
 		Address string `path:"address"`
 	}) (*body[CustomerJSON], error) {
@@ -310,6 +324,9 @@ func (s *Server) customerRoutes() {
 		ids, err := customer.IDs(ctx, o, in.ID)
 		if err == nil {
 			err = s.mayKnow(ctx, o, ids)
+		}
+		if err == nil && who(ctx).Role == auth.Partner {
+			err = s.forbidden(ctx)
 		}
 		if err == nil {
 			err = o.Write(ctx, func(tx *db.Tx) error { return customer.RemoveAddress(ctx, tx, ids, in.Address) })

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
@@ -60,14 +62,32 @@ func (s *Server) valid(q url.Values, what, thing string) bool {
 }
 
 func (s *Server) fileRoutes() {
-	s.mux.HandleFunc("POST /api/v1/attachments", s.serveUpload)
-	s.mux.HandleFunc("GET /api/v1/attachments/{id}", s.serveFile)
-	s.mux.HandleFunc("GET /api/v1/images", s.serveImage)
+	upload := op("POST", "/attachments", "upload-attachment", "Upload a file for a message that will be sent, at most 50 MB", "files")
+	upload.Parameters = []*huma.Param{{Name: "X-File-Name", In: "header", Description: "name of the file, percent-encoded UTF-8", Schema: &huma.Schema{Type: "string"}}}
+	upload.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
+	upload.Responses = answers("201", "Created", "application/json", s.api.OpenAPI().Components.Schemas.Schema(typeOf[AttachmentJSON](), true, "Attachment"))
+	s.raw(upload, s.serveUpload)
+	signed := []*huma.Param{query("o", "of a signed URL: organisation"), query("e", "of a signed URL: its end, Unix seconds"), query("s", "of a signed URL: its signature; replaces the session")}
+	file := op("GET", "/attachments/{id}", "get-attachment", "A file, for whoever may see its conversation or holds its signed URL", "files")
+	file.Security = signedSecurity
+	file.Parameters = append([]*huma.Param{query("download", "present: never shown in the browser")}, signed...)
+	file.Responses = answers("200", "The file; active content (HTML, SVG) is only downloaded", "*/*", nil)
+	s.raw(file, s.serveFile)
+	image := op("GET", "/images", "get-remote-image", "A remote image of a mail, fetched by the server; only by the signed URLs in a message's HTML", "files")
+	image.Security = signedSecurity
+	image.Parameters = append([]*huma.Param{query("u", "the image")}, signed...)
+	image.Responses = answers("200", "The image", "image/*", nil)
+	s.raw(image, s.serveImage)
 }
+
+// signedSecurity says that a signature in the URL is as good as a session.
+var signedSecurity = []map[string][]string{{}, {"token": {}}, {"session": {}}}
 
 // serveUpload keeps a file for a message that will be sent.
 func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(15 * time.Minute)) // a large file over a slow line; not every writer has one
 	name, err := url.PathUnescape(r.Header.Get("X-File-Name"))
 	if err != nil || name == "" {
 		name = "Datei"
@@ -78,7 +98,7 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, blob.ErrTooLarge) || errors.As(err, &tooLarge) {
 			err = problem(http.StatusRequestEntityTooLarge, "too_large", s.text(ctx, "Die Datei ist größer als 50 MB.", "The file is larger than 50 MB."))
 		}
-		writeProblem(w, s.fail(ctx, err).(*Problem))
+		s.writeFailure(ctx, w, err)
 		return
 	}
 	writeJSON(w, http.StatusCreated, s.attachmentJSON(who(ctx).Org, a))
@@ -99,22 +119,49 @@ func (s *Server) keep(ctx context.Context, name, mediaType string, r io.Reader) 
 	return a, s.org(ctx).Write(ctx, func(tx *db.Tx) error { return conversation.AddAttachment(ctx, tx, a, 0, s.Now()) })
 }
 
-// keepFiles gives the ids of a request's attachments, storing those whose content came along.
-func (s *Server) keepFiles(ctx context.Context, refs []FileRef) ([]string, error) {
+// keepFiles gives the ids of a request's attachments, storing those whose content came along. A file that was sent
+// already is good only for the message with the same client id: the same send, pressed twice. most is the channel's
+// limit in bytes, 0 = none.
+func (s *Server) keepFiles(ctx context.Context, refs []FileRef, client string, most int64) ([]string, error) {
+	gone := func(i int) error {
+		return invalid("body.attachments["+strconv.Itoa(i)+"]", s.text(ctx, "Eine der Dateien gibt es nicht mehr, oder sie wurde schon gesendet. Hängen Sie sie noch einmal an.", "One of the files is gone or was sent already. Attach it again."))
+	}
+	o := s.org(ctx)
 	var ids []string
-	for _, f := range refs {
+	seen := map[string]bool{}
+	for i, f := range refs {
+		size := int64(len(f.Data))
+		if f.ID != "" {
+			a, err := conversation.AttachmentByID(ctx, o, f.ID)
+			if errors.Is(err, conversation.ErrNoSuch) || (err == nil && (a.CreatedBy != who(ctx).ID || seen[f.ID])) {
+				return nil, gone(i)
+			}
+			if err != nil {
+				return nil, err
+			}
+			if a.Message != "" {
+				m, err := conversation.MessageByID(ctx, o, a.Message)
+				if err != nil && !errors.Is(err, conversation.ErrNoSuch) {
+					return nil, err
+				}
+				if client == "" || m.ClientID != client {
+					return nil, gone(i)
+				}
+			}
+			size = a.Size
+		}
+		if most > 0 && size > most {
+			mb := strconv.FormatInt(most>>20, 10)
+			return nil, invalid("body.attachments["+strconv.Itoa(i)+"]", s.text(ctx, "Diese Datei ist für den Kanal zu groß: Er befördert höchstens "+mb+" MB.", "This file is too large for the channel: it carries at most "+mb+" MB."))
+		}
 		if f.ID == "" {
 			a, err := s.keep(ctx, f.Name, f.MediaType, bytes.NewReader(f.Data))
 			if err != nil {
 				return nil, err
 			}
 			f.ID = a.ID
-		} else {
-			a, err := conversation.AttachmentByID(ctx, s.org(ctx), f.ID)
-			if err != nil || a.CreatedBy != who(ctx).ID {
-				return nil, invalid("body.attachments", s.text(ctx, "Eine der Dateien gibt es nicht mehr. Hängen Sie sie noch einmal an.", "One of the files is gone. Attach it again."))
-			}
 		}
+		seen[f.ID] = true
 		ids = append(ids, f.ID)
 	}
 	return ids, nil
@@ -151,7 +198,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		writeProblem(w, s.fail(ctx, err).(*Problem))
+		s.writeFailure(ctx, w, err)
 		return
 	}
 	if a.State != conversation.Stored {
@@ -160,7 +207,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	f, err := s.Blobs.Get(a.Blob)
 	if err != nil {
-		writeProblem(w, s.fail(ctx, err).(*Problem))
+		s.writeFailure(ctx, w, err)
 		return
 	}
 	defer func() { _ = f.Close() }()
@@ -178,7 +225,11 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	}
 	h.Set("Cache-Control", "private, max-age=86400, immutable")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // frames without an origin load it; the URL is signed
+	if signed { // frames without an origin load it
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	} else {
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	}
 	http.ServeContent(w, r, "", a.CreatedAt, f)
 }
 

@@ -21,6 +21,7 @@ func (s *Server) serveInbound(w http.ResponseWriter, r *http.Request) {
 	c, err := s.Accounts.Find(r.Context(), id)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		s.Log.Error("a channel could not be looked up", "error", err)
+		w.Header().Set("Retry-After", "5")
 		writePlain(w, http.StatusServiceUnavailable, "try again")
 		return
 	}
@@ -31,7 +32,11 @@ func (s *Server) serveInbound(w http.ResponseWriter, r *http.Request) {
 	}
 	buf := bodies.Get().(*bytes.Buffer)
 	buf.Reset()
-	defer bodies.Put(buf)
+	defer func() {
+		if buf.Cap() <= 1<<20 { // a rare large one is not kept for ever
+			bodies.Put(buf)
+		}
+	}()
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, maxInbound)); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -89,18 +92,65 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 			return nil, fmt.Errorf("write frame: %w", err)
 		}
 		out[i] = live.Frame{Seq: e.Seq, JSON: b, Private: datas[i].Conversation != "", Assignee: r.Assignee}
+		switch e.Kind {
+		case "customer", "work_item": // partners know customers by their conversations only
+			out[i].Private = true
+		case "staff": // see pump
+			out[i].Assignee = e.Ref
+		}
 	}
 	return out, nil
 }
 
-// may reports whether a frame is for this user: partners hear only of conversations that are theirs.
+// may reports whether a frame is for this user: partners hear only of conversations that are theirs. What is not stored
+// (typing) names no conversation, so that it cannot be theirs.
 func may(u auth.User, f live.Frame) bool {
-	return u.Role != auth.Partner || !f.Private || f.Assignee == u.ID
+	if u.Role != auth.Partner {
+		return true
+	}
+	return f.Seq > 0 && (!f.Private || f.Assignee == u.ID)
+}
+
+func (s *Server) liveRoutes() {
+	o := op("GET", "/live", "live", "What changes, as it changes: WebSocket (text frames) or server-sent events", "live")
+	o.Parameters = []*huma.Param{
+		{Name: "after", In: "query", Description: "the last seq that was seen; without it the stream starts now with a hello frame", Schema: &huma.Schema{Type: "integer", Format: "int64"}},
+		{Name: "Last-Event-ID", In: "header", Description: "as after, sent by EventSource when it comes again", Schema: &huma.Schema{Type: "string"}},
+	}
+	schema := s.api.OpenAPI().Components.Schemas.Schema(typeOf[frame](), true, "Frame")
+	o.Responses = answers("200", "Frames, each the data of one event", "text/event-stream", schema)
+	o.Responses["101"] = &huma.Response{Description: "WebSocket; each text message is one frame"}
+	s.raw(o, s.serveLive)
+}
+
+// ownHosts are the hosts under which this server's own pages may have been loaded.
+func (s *Server) ownHosts(r *http.Request) []string {
+	hosts := []string{r.Host}
+	for _, base := range []string{s.PublicURL, s.base(r)} {
+		if u, err := url.Parse(base); err == nil && u.Host != "" {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	return hosts
+}
+
+// foreignPage reports whether a page of another site asks: browsers say so by Origin.
+func (s *Server) foreignPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !slices.ContainsFunc(s.ownHosts(r), func(h string) bool { return strings.EqualFold(h, u.Host) })
 }
 
 // serveLive is the live stream, by WebSocket or server-sent events.
 func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	u := who(r.Context())
+	if s.foreignPage(r) {
+		writeProblem(w, problem(http.StatusForbidden, "cross_origin", textIn(s.language(r), "Diese Anfrage kam von einer fremden Seite.", "This request came from another site.")))
+		return
+	}
 	after := int64(-1)
 	v := r.URL.Query().Get("after")
 	if h := r.Header.Get("Last-Event-ID"); h != "" {
@@ -116,7 +166,7 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	}
 	sub, err := s.hub.Subscribe(r.Context(), u.Org, after)
 	if err != nil {
-		writeProblem(w, s.fail(r.Context(), err).(*Problem))
+		s.writeFailure(r.Context(), w, err)
 		return
 	}
 	defer sub.Close()
@@ -129,14 +179,12 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	s.liveEvents(w, r, u, sub, after)
 }
 
-// stillSignedIn checks again who listens: a removed member hears nothing more within a minute.
-func (s *Server) stillSignedIn(r *http.Request) bool {
-	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	_, err := s.identify(r.Context(), r, bearer)
-	return !errors.Is(err, auth.ErrSignedOut)
-}
+// recheckAfter is how long a listener is believed to be who they were: a removed member hears nothing more within a
+// minute.
+const recheckAfter = 25 * time.Second
 
-// pump gives frames to send until ctx ends or the listener is signed out.
+// pump gives frames to send until ctx ends or the listener is signed out. It looks again who listens now and then, and
+// at once when the listener's own record changes.
 func (s *Server) pump(ctx context.Context, r *http.Request, u auth.User, sub *live.Sub, after int64, send func(seq int64, frame []byte) error, beat func() error) error {
 	if after < 0 {
 		b, err := json.Marshal(frame{Seq: sub.Cursor(), Kind: "hello"})
@@ -147,37 +195,47 @@ func (s *Server) pump(ctx context.Context, r *http.Request, u auth.User, sub *li
 			return err
 		}
 	}
-	checked := time.Now()
-	for {
-		if time.Since(checked) > 25*time.Second {
-			if !s.stillSignedIn(r) {
-				return auth.ErrSignedOut
-			}
-			checked = time.Now()
+	checked := s.Now()
+	reload := func() error {
+		head, err := s.DB.Org(u.Org).FeedHead(ctx)
+		if err != nil {
+			return err
 		}
+		b, err := json.Marshal(frame{Seq: head, Kind: "reload"})
+		if err != nil {
+			return err
+		}
+		return send(head, b) // the client comes again with after=head
+	}
+	if after >= 0 { // a cursor of another installation, or of the time before a backup was restored
+		if head, err := s.DB.Org(u.Org).FeedHead(ctx); err != nil {
+			return err
+		} else if after > head {
+			return reload()
+		}
+	}
+	for {
 		nctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		frames, err := sub.Next(nctx)
 		cancel()
 		switch {
 		case errors.Is(err, db.ErrFeedGone):
-			head, err := s.DB.Org(u.Org).FeedHead(ctx)
-			if err != nil {
-				return err
-			}
-			b, err := json.Marshal(frame{Seq: head, Kind: "reload"})
-			if err != nil {
-				return err
-			}
-			if err := send(head, b); err != nil {
-				return err
-			}
-			return nil // the client comes again with after=head
+			return reload()
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			if err := beat(); err != nil {
 				return err
 			}
 		case err != nil:
 			return err
+		}
+		changed := slices.ContainsFunc(frames, func(f live.Frame) bool { return !f.Private && f.Assignee == u.ID })
+		if changed || s.Now().Sub(checked) > recheckAfter {
+			switch now, err := s.identify(ctx, r, bearerOf(r)); {
+			case errors.Is(err, auth.ErrSignedOut):
+				return err
+			case err == nil:
+				u, checked = now, s.Now()
+			} // a database that is away signs nobody out
 		}
 		for _, f := range frames {
 			if may(u, f) {
@@ -190,7 +248,7 @@ func (s *Server) pump(ctx context.Context, r *http.Request, u auth.User, sub *li
 }
 
 func (s *Server) liveSocket(w http.ResponseWriter, r *http.Request, u auth.User, sub *live.Sub, after int64) {
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, OriginPatterns: s.ownHosts(r)})
 	if err != nil {
 		return // Accept has answered
 	}
@@ -217,6 +275,7 @@ func (s *Server) liveEvents(w http.ResponseWriter, r *http.Request, u auth.User,
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{}) // the server's limit for reading a request would end the stream
 	write := func(format string, args ...any) error {
 		_ = rc.SetWriteDeadline(time.Now().Add(15 * time.Second)) // not every writer has one
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
@@ -40,15 +42,16 @@ type AttachmentJSON struct {
 
 // DeliveryJSON is the fate of an outbound message.
 type DeliveryJSON struct {
-	ID        string     `json:"id"`
-	State     string     `json:"state" enum:"queued,sending,sent,delivered,read,failed,uncertain"`
-	Error     string     `json:"error" doc:"technical"`
-	Reason    string     `json:"reason" doc:"in plain words"`
-	Handled   bool       `json:"handled" doc:"somebody has dealt with the failure"`
-	At        time.Time  `json:"at"`
-	UndoUntil *time.Time `json:"undo_until"`
-	MessageID string     `json:"message_id"`
-	Attempts  int64      `json:"attempts"`
+	ID           string     `json:"id"`
+	State        string     `json:"state" enum:"queued,sending,sent,delivered,read,failed,uncertain"`
+	Error        string     `json:"error" doc:"technical"`
+	Reason       string     `json:"reason" doc:"in plain words"`
+	Handled      bool       `json:"handled" doc:"somebody has dealt with the failure"`
+	At           time.Time  `json:"at"`
+	UndoUntil    *time.Time `json:"undo_until"`
+	MessageID    string     `json:"message_id"`
+	Conversation string     `json:"conversation_id"`
+	Attempts     int64      `json:"attempts"`
 }
 
 // QuoteJSON is the message that another one answers.
@@ -107,7 +110,7 @@ type MessageJSON struct {
 }
 
 func (s *Server) deliveryJSON(ctx context.Context, d outbox.Delivery) *DeliveryJSON {
-	j := &DeliveryJSON{ID: d.ID, State: string(d.State), Error: d.Error, Reason: d.Reason.In(s.lang(ctx)), Handled: d.Handled, At: d.UpdatedAt, MessageID: d.Message, Attempts: d.Attempts}
+	j := &DeliveryJSON{ID: d.ID, State: string(d.State), Error: d.Error, Reason: d.Reason.In(s.lang(ctx)), Handled: d.Handled, At: d.UpdatedAt, MessageID: d.Message, Conversation: d.Conversation, Attempts: d.Attempts}
 	if d.State == channel.Queued && d.Attempts == 0 && d.HoldUntil.After(s.Now()) {
 		j.UndoUntil = moment(d.HoldUntil)
 	}
@@ -172,7 +175,7 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 		if j.Deleted { // taken back by the customer: it stays for the record and is not shown
 			j.Text = ""
 		} else {
-			j.HTML = s.withFiles(org, m.HTML)
+			j.HTML = s.withFiles(org, m.HTML, files[m.ID])
 			j.HasHTML = m.HTML != ""
 			for _, a := range files[m.ID] {
 				j.Attachments = append(j.Attachments, s.attachmentJSON(org, a))
@@ -216,7 +219,7 @@ type SendJSON struct {
 	Text        string        `json:"text"`
 	HTML        string        `json:"html"`
 	Subject     string        `json:"subject" maxLength:"400"`
-	To          []MailboxJSON `json:"to"`
+	To          []MailboxJSON `json:"to" maxItems:"50" doc:"the customer's address that shall get it (as address_id does); others are sent copies"`
 	Cc          []MailboxJSON `json:"cc" maxItems:"50"`
 	Bcc         []MailboxJSON `json:"bcc" maxItems:"50"`
 	Attachments []FileRef     `json:"attachments" maxItems:"50"`
@@ -266,20 +269,23 @@ func (s *Server) messageRoutes() {
 		if strings.TrimSpace(b.Text) == "" && b.HTML == "" && len(b.Attachments) == 0 {
 			return nil, invalid("body.text", s.text(ctx, "Die Nachricht ist leer.", "The message is empty."))
 		}
-		way, err := s.way(ctx, o, r, b.ChannelID, b.AddressID)
+		way, err := s.way(ctx, o, r, &b)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		if err := s.fits(ctx, way.Channel.Kind, &b); err != nil {
 			return nil, err
 		}
-		files, err := s.keepFiles(ctx, b.Attachments)
-		if err != nil {
+		if err := s.quotable(ctx, o, r.ID, b.ReplyTo); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		client := b.ClientID
 		if client == "" {
 			client = in.Key
+		}
+		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(way.Channel.Kind).Capabilities().AttachmentMax)
+		if err != nil {
+			return nil, s.fail(ctx, err)
 		}
 		var m conversation.Message
 		err = o.Write(ctx, func(tx *db.Tx) error {
@@ -298,7 +304,7 @@ func (s *Server) messageRoutes() {
 			return conversation.MarkRead(ctx, tx, r.ID, u.ID, "") // who answers has read
 		})
 		if errors.Is(err, conversation.ErrNoSuch) {
-			return nil, invalid("body.reply_to", s.text(ctx, "Diese Nachricht gibt es in diesem Gespräch nicht.", "There is no such message in this conversation."))
+			return nil, s.noQuote(ctx)
 		}
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -368,9 +374,23 @@ func (s *Server) messageRoutes() {
 			list = list[:in.Limit]
 			next = list[in.Limit-1].ID
 		}
+		mayNot := map[string]bool{}
+		if who(ctx).Role == auth.Partner {
+			ids := make([]string, len(list))
+			for i, d := range list {
+				ids[i], mayNot[d.Conversation] = d.Conversation, true
+			}
+			rows, err := conversation.ByIDs(ctx, s.org(ctx), ids, "")
+			if err != nil {
+				return nil, s.fail(ctx, err)
+			}
+			for _, r := range rows {
+				mayNot[r.ID] = !mine(who(ctx), r)
+			}
+		}
 		items := []DeliveryJSON{}
 		for _, d := range list {
-			if _, err := s.see(ctx, s.org(ctx), d.Conversation); err == nil {
+			if !mayNot[d.Conversation] {
 				items = append(items, *s.deliveryJSON(ctx, d))
 			}
 		}
@@ -399,11 +419,32 @@ func (s *Server) messageRoutes() {
 		}
 		return &body[DeliveryJSON]{*s.deliveryJSON(ctx, d)}, nil
 	})
-	s.mux.HandleFunc("GET /api/v1/messages/{id}/html", s.serveHTML)
+	html := op("GET", "/messages/{id}/html", "get-message-html", "A message's HTML as a document for a sandboxed frame; remote images only if asked for, through this server", "messages")
+	html.Parameters = []*huma.Param{{Name: "images", In: "query", Description: "1: with remote images", Schema: &huma.Schema{Type: "string", Enum: []any{"0", "1", "true", "false"}}}}
+	html.Responses = answers("200", "The document", "text/html", &huma.Schema{Type: "string"})
+	s.raw(html, s.serveHTML)
 }
 
-// way is the chosen way to answer; empty ids mean the suggested one.
-func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, ch, address string) (reach.Option, error) {
+func (s *Server) noQuote(ctx context.Context) *Problem {
+	return invalid("body.reply_to", s.text(ctx, "Diese Nachricht gibt es in diesem Gespräch nicht.", "There is no such message in this conversation."))
+}
+
+// quotable checks that what an answer quotes was said to or by somebody outside: a quoted note would leave the house.
+func (s *Server) quotable(ctx context.Context, q db.Querier, conversationID, id string) error {
+	if id == "" {
+		return nil
+	}
+	m, err := conversation.MessageByID(ctx, q, id)
+	if errors.Is(err, conversation.ErrNoSuch) || (err == nil && (m.Conversation != conversationID || m.Kind != conversation.KindMessage)) {
+		return s.noQuote(ctx)
+	}
+	return err
+}
+
+// way is the chosen way to answer; empty ids mean the suggested one. An address in to chooses, too; further ones there
+// become copies, since a message has one addressee.
+func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, b *SendJSON) (reach.Option, error) {
+	ch, address := b.ChannelID, b.AddressID
 	ids, err := customer.IDs(ctx, o, r.Customer)
 	if err != nil {
 		return reach.Option{}, err
@@ -411,6 +452,15 @@ func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, ch, addr
 	addrs, err := customer.Addresses(ctx, o, ids)
 	if err != nil {
 		return reach.Option{}, err
+	}
+	if len(b.To) > 0 {
+		i, a := named(b.To, addrs, address)
+		if i < 0 {
+			return reach.Option{}, invalid("body.to", s.text(ctx, "Keine dieser Adressen gehört dem Kunden. Wer mitlesen soll, gehört in cc.", "None of these addresses is the customer's. Whoever shall read along belongs into cc."))
+		}
+		address = a.ID
+		b.Cc = append(slices.Delete(slices.Clone(b.To), i, i+1), b.Cc...)
+		b.To = b.To[i : i+1]
 	}
 	options, best := reach.Options(o.ID, r, addrs, s.Accounts, s.Now())
 	lang := s.lang(ctx)
@@ -453,6 +503,18 @@ func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, ch, addr
 	return reach.Option{}, invalid("body.address_id", s.text(ctx, "Der Kunde hat diese Adresse auf diesem Kanal nicht.", "The customer does not have this address on this channel."))
 }
 
+// named finds the first mailbox that is an address of the customer (the one with this id, if any); −1 if there is none.
+func named(list []MailboxJSON, addrs []customer.Address, id string) (int, customer.Address) {
+	for i, m := range list {
+		for _, a := range addrs {
+			if (id == "" || a.ID == id) && a.Value == customer.Normalise(a.Kind, m.Address) {
+				return i, a
+			}
+		}
+	}
+	return -1, customer.Address{}
+}
+
 // fits refuses what the channel cannot carry, rather than dropping it silently.
 func (s *Server) fits(ctx context.Context, kind channel.Kind, b *SendJSON) error {
 	caps := s.Accounts.Driver(kind).Capabilities()
@@ -462,10 +524,13 @@ func (s *Server) fits(ctx context.Context, kind channel.Kind, b *SendJSON) error
 	case (len(b.Cc) > 0 || len(b.Bcc) > 0) && !caps.Copies:
 		return invalid("body.cc", s.text(ctx, "Dieser Kanal kennt keine Kopien.", "This channel knows no copies."))
 	}
-	for _, list := range [][]MailboxJSON{b.To, b.Cc, b.Bcc} {
-		for _, m := range list {
+	for _, list := range []struct {
+		name  string
+		boxes []MailboxJSON
+	}{{"cc", b.Cc}, {"bcc", b.Bcc}} {
+		for i, m := range list.boxes {
 			if !strings.Contains(m.Address, "@") || strings.ContainsAny(m.Address+m.Name, "\r\n") {
-				return invalid("body.cc", s.text(ctx, "„"+m.Address+"“ ist keine E-Mail-Adresse.", "“"+m.Address+"” is not an e-mail address."))
+				return invalid("body."+list.name+"["+strconv.Itoa(i)+"]", s.text(ctx, "„"+m.Address+"“ ist keine E-Mail-Adresse.", "“"+m.Address+"” is not an e-mail address."))
 			}
 		}
 	}
@@ -477,12 +542,19 @@ func (s *Server) fits(ctx context.Context, kind channel.Kind, b *SendJSON) error
 
 var cidForm = regexp.MustCompile(`cid:([0-9a-f]{8}-[0-9a-f-]{27})`)
 
-// withFiles turns references to inline images into signed URLs that a sandboxed frame can load.
-func (s *Server) withFiles(org, html string) string {
+// withFiles turns references to inline images into signed URLs that a sandboxed frame can load. Only the message's own
+// files are signed: whoever writes another's id into a text gets nothing for it.
+func (s *Server) withFiles(org, html string, files []conversation.Attachment) string {
 	if !strings.Contains(html, "cid:") {
 		return html
 	}
-	return cidForm.ReplaceAllStringFunc(html, func(m string) string { return s.signedFile(org, m[len("cid:"):]) })
+	return cidForm.ReplaceAllStringFunc(html, func(m string) string {
+		id := m[len("cid:"):]
+		if slices.ContainsFunc(files, func(a conversation.Attachment) bool { return a.ID == id }) {
+			return s.signedFile(org, id)
+		}
+		return m
+	})
 }
 
 // serveHTML gives a message's HTML as a document of its own, for a sandboxed frame. Remote images are loaded through
@@ -492,14 +564,14 @@ func (s *Server) serveHTML(w http.ResponseWriter, r *http.Request) {
 	o := s.org(ctx)
 	m, err := s.seeMessage(ctx, o, r.PathValue("id"))
 	if err != nil {
-		writeProblem(w, s.fail(ctx, err).(*Problem))
+		s.writeFailure(ctx, w, err)
 		return
 	}
 	html := m.HTML
 	if m.RemoteImages > 0 && slices.Contains([]string{"1", "true"}, r.URL.Query().Get("images")) && s.Proxied != nil {
 		source, err := conversation.Source(ctx, o, m.ID)
 		if err != nil {
-			writeProblem(w, s.fail(ctx, err).(*Problem))
+			s.writeFailure(ctx, w, err)
 			return
 		}
 		html = s.Proxied(source, func(src string) string { return s.signedImage(o.ID, src) })
@@ -507,7 +579,12 @@ func (s *Server) serveHTML(w http.ResponseWriter, r *http.Request) {
 	if !m.DeletedAt.IsZero() {
 		html = ""
 	}
+	files, err := conversation.Attachments(ctx, o, []string{m.ID})
+	if err != nil {
+		s.writeFailure(ctx, w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox")
-	_, _ = w.Write([]byte(`<!doctype html><html><head><meta charset="utf-8"><base target="_blank"><meta name="color-scheme" content="light"><style>body{font:14px/1.5 system-ui,sans-serif;margin:8px;overflow-wrap:anywhere;background:#fff;color:#1d1b18}img{max-width:100%;height:auto}table{max-width:100%}</style></head><body>` + s.withFiles(o.ID, html) + `</body></html>`))
+	_, _ = w.Write([]byte(`<!doctype html><html><head><meta charset="utf-8"><base target="_blank"><meta name="color-scheme" content="light"><style>body{font:14px/1.5 system-ui,sans-serif;margin:8px;overflow-wrap:anywhere;background:#fff;color:#1d1b18}img{max-width:100%;height:auto}table{max-width:100%}</style></head><body>` + s.withFiles(o.ID, html, files[m.ID]) + `</body></html>`))
 }

@@ -47,11 +47,30 @@ func problem(status int, code, detail string) *Problem {
 	return &Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 }
 
+// newErrorFor is newError in the language of whoever asks.
+func newErrorFor(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+	return localError(langOf(ctx.Context()), status, msg, errs...)
+}
+
 // newError makes a Problem of huma's own errors (validation, unreadable bodies).
 func newError(status int, msg string, errs ...error) huma.StatusError {
-	p := problem(status, "", msg)
-	if status == http.StatusUnprocessableEntity {
-		p.Code = "invalid"
+	return localError("en", status, msg, errs...)
+}
+
+func localError(lang string, status int, msg string, errs ...error) huma.StatusError {
+	p := problem(status, "bad_request", msg)
+	switch status {
+	case http.StatusUnprocessableEntity:
+		p.Code, p.Detail = "invalid", textIn(lang, "Einige Angaben stimmen noch nicht.", "Some details are not right yet.")
+	case http.StatusRequestEntityTooLarge:
+		p.Code, p.Detail = "too_large", textIn(lang, "Die Anfrage ist zu groß.", "The request is too large.")
+	case http.StatusUnsupportedMediaType:
+		p.Code, p.Detail = "media_type", textIn(lang, "Schicken Sie JSON (Content-Type: application/json).", "Send JSON (Content-Type: application/json).")
+	case http.StatusBadRequest:
+		p.Detail = textIn(lang, "Diese Anfrage ist nicht lesbar.", "This request cannot be read.")
+		if len(errs) == 0 {
+			p.Errors = append(p.Errors, ProblemField{"", msg})
+		}
 	}
 	for _, e := range errs {
 		var d huma.ErrorDetailer
@@ -132,6 +151,15 @@ func (s *Server) fail(ctx context.Context, err error) error {
 	}
 	s.Log.Error("request failed", "error", err)
 	return problem(http.StatusInternalServerError, "internal", t("Das ist ein Fehler von Rufweite. Er steht im Protokoll des Servers.", "This is a fault of Rufweite. It is in the server's log."))
+}
+
+// writeFailure answers with an error of the rooms outside a huma handler.
+func (s *Server) writeFailure(ctx context.Context, w http.ResponseWriter, err error) {
+	var p *Problem
+	if !errors.As(s.fail(ctx, err), &p) {
+		p = problem(http.StatusInternalServerError, "internal", err.Error())
+	}
+	writeProblem(w, p)
 }
 
 func invalid(location, message string) *Problem {

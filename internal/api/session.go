@@ -202,11 +202,13 @@ func (s *Server) sessionRoutes() {
 		}
 	}) (*sessionOut, error) {
 		u := who(ctx)
+		if p := in.Body.Password; p != nil { // takes its time on purpose: not within the transaction
+			if err := s.checkPassword(ctx, "body.password.current", p.Current); err != nil {
+				return nil, s.fail(ctx, err)
+			}
+		}
 		err := s.org(ctx).Write(ctx, func(tx *db.Tx) error {
 			if p := in.Body.Password; p != nil {
-				if err := s.Auth.CheckPassword(ctx, tx, u.ID, p.Current); err != nil {
-					return invalid("body.password.current", s.text(ctx, "Das bisherige Passwort stimmt nicht.", "The current password is wrong."))
-				}
 				if err := s.Auth.SetPassword(ctx, tx, u.ID, p.New); err != nil {
 					return err
 				}
@@ -284,12 +286,10 @@ func (s *Server) sessionRoutes() {
 			Password string `json:"password" required:"true"`
 		}
 	}) (*sessionBody, error) {
-		err := s.org(ctx).Write(ctx, func(tx *db.Tx) error {
-			if err := s.Auth.CheckPassword(ctx, tx, who(ctx).ID, in.Body.Password); err != nil {
-				return invalid("body.password", s.text(ctx, "Das Passwort stimmt nicht.", "The password is wrong."))
-			}
-			return s.Auth.DisableTOTP(ctx, tx, who(ctx).ID)
-		})
+		err := s.checkPassword(ctx, "body.password", in.Body.Password)
+		if err == nil {
+			err = s.org(ctx).Write(ctx, func(tx *db.Tx) error { return s.Auth.DisableTOTP(ctx, tx, who(ctx).ID) })
+		}
 		return s.meAgain(ctx, err)
 	})
 	huma.Register(s.api, anyone(op("GET", "/invite", "check-invite", "Whom an invitation is for", "session")), func(ctx context.Context, in *struct {
@@ -325,6 +325,15 @@ func (s *Server) sessionRoutes() {
 		}
 		return s.signedIn(ctx, u, secret)
 	})
+}
+
+// checkPassword asks for the signed-in user's password once more.
+func (s *Server) checkPassword(ctx context.Context, location, password string) error {
+	err := s.Auth.CheckPassword(ctx, s.org(ctx), who(ctx).ID, password)
+	if errors.Is(err, auth.ErrCredentials) {
+		return invalid(location, s.text(ctx, "Das Passwort stimmt nicht.", "The password is wrong."))
+	}
+	return err
 }
 
 func (s *Server) meAgain(ctx context.Context, err error) (*sessionBody, error) {

@@ -115,7 +115,9 @@ func (s *Server) workRoutes() {
 	act("dismiss-work-item", "dismiss", "Put it away", func(ctx context.Context, o db.Org, id string) error {
 		return o.Write(ctx, func(tx *db.Tx) error { return intake.Dismiss(ctx, tx, id) })
 	})
-	s.mux.HandleFunc("GET /api/v1/work-items/{id}/raw", func(w http.ResponseWriter, r *http.Request) {
+	raw := op("GET", "/work-items/{id}/raw", "get-work-item-raw", "What came in, byte for byte", "work items")
+	raw.Responses = answers("200", "The body", "application/octet-stream", nil)
+	s.raw(raw, func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		if who(ctx).Role == auth.Partner {
 			writeProblem(w, s.forbidden(ctx))
@@ -127,7 +129,7 @@ func (s *Server) workRoutes() {
 			raw, _, err = s.Intake.Raw(ctx, s.org(ctx), item.Raw)
 		}
 		if err != nil {
-			writeProblem(w, s.fail(ctx, err).(*Problem))
+			s.writeFailure(ctx, w, err)
 			return
 		}
 		w.Header().Set("Content-Type", "application/octet-stream")

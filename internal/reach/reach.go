@@ -90,6 +90,11 @@ func Options(org string, r conversation.Row, addresses []customer.Address, accou
 			}
 		}
 	}
+	if best >= 0 && r.Received == 0 {
+		out[best].Reason = "first_address"
+		out[best].Why = channel.Text{DE: "hier haben wir den Kunden angeschrieben", EN: "here we wrote to the customer"}
+		return out, best
+	}
 	if best >= 0 {
 		out[best].Reason = "last_used"
 		out[best].Why = channel.Text{DE: "hier hat der Kunde zuletzt geschrieben", EN: "the customer last wrote here"}
