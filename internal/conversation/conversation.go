@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/db"
@@ -72,12 +73,18 @@ type Suggestion struct {
 const rowColumns = `id, customer, customer_name, subject, status, snoozed_until, closed_at, assignee, assignee_name, channel, channel_kind, address, tags,
 	last_at, last_direction, last_author, last_text, waiting_since, received, pos, failed, suggestion, created_at`
 
-func scanRow(rows *db.Rows) (Row, error) {
+// rowColumnsOf gives the columns of a row in a join, where the table goes by another name.
+func rowColumnsOf(table string) string {
+	return table + "." + strings.Join(strings.FieldsFunc(rowColumns, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }), ", "+table+".")
+}
+
+// scanRow reads a row; before are destinations of columns that stand before the row's own.
+func scanRow(rows *db.Rows, before ...any) (Row, error) {
 	var r Row
 	var kind, tags, direction, author, suggestion string
 	var snoozed, closed, last, waiting, created int64
-	err := rows.Scan(&r.ID, &r.Customer, &r.CustomerName, &r.Subject, &r.Status, &snoozed, &closed, &r.Assignee, &r.AssigneeName, &r.Channel, &kind, &r.Address, &tags,
-		&last, &direction, &author, &r.LastText, &waiting, &r.Received, &r.Pos, &r.Failed, &suggestion, &created)
+	err := rows.Scan(append(before, &r.ID, &r.Customer, &r.CustomerName, &r.Subject, &r.Status, &snoozed, &closed, &r.Assignee, &r.AssigneeName, &r.Channel, &kind, &r.Address, &tags,
+		&last, &direction, &author, &r.LastText, &waiting, &r.Received, &r.Pos, &r.Failed, &suggestion, &created)...)
 	if err != nil {
 		return r, err
 	}

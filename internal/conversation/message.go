@@ -321,7 +321,7 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 	if o.By.ID != "" && r.Assignee == "" {
 		r.Assignee, r.AssigneeName = o.By.ID, o.By.Name // who answers, has it
 	}
-	if err := linkAddress(ctx, tx, r.ID, o.Address, time.Time{}, ""); err != nil {
+	if err := linkAddress(ctx, tx, r.ID, o.Address, time.Time{}); err != nil {
 		return Message{}, false, err
 	}
 	return m, false, save(ctx, tx, &r, false)
@@ -429,13 +429,13 @@ func preview(m Message) string {
 	return t
 }
 
-func linkAddress(ctx context.Context, tx *db.Tx, conversation, address string, lastIn time.Time, external string) error {
+func linkAddress(ctx context.Context, tx *db.Tx, conversation, address string, lastIn time.Time) error {
 	if address == "" {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO conversation_address (org, address, conversation, last_in_at, last_external) VALUES ($1,$2,$3,$4,$5)
+	_, err := tx.Exec(ctx, `INSERT INTO conversation_address (org, address, conversation, last_in_at) VALUES ($1,$2,$3,$4)
 		ON CONFLICT (org, address, conversation) DO UPDATE SET last_in_at = CASE WHEN excluded.last_in_at > conversation_address.last_in_at THEN excluded.last_in_at ELSE conversation_address.last_in_at END`,
-		address, conversation, db.Micro(lastIn), external)
+		address, conversation, db.Micro(lastIn))
 	if err != nil {
 		return fmt.Errorf("note the conversation's address: %w", err)
 	}

@@ -39,7 +39,9 @@ type In struct {
 
 // Place is where an inbound message belongs.
 type Place struct {
-	Conversation string // "" = a new one
+	Conversation string    // "" = a new one
+	row          *Row      // the conversation, where the look-up read it already
+	linkedAt     time.Time // when this address last wrote there; zero = unknown
 	Suggestion   *Suggestion
 	Observed     bool // the address sent our token back: it received something of ours
 	Duplicate    string
@@ -67,11 +69,14 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 	}
 	res := Received{Observed: place.Observed}
 	var r Row
-	if place.Conversation != "" {
+	switch {
+	case place.row != nil:
+		r = *place.row
+	case place.Conversation != "":
 		if r, err = load(ctx, tx, place.Conversation); err != nil {
 			return Received{}, err
 		}
-	} else {
+	default:
 		r = Row{ID: db.NewID(), Customer: in.Customer, CustomerName: in.CustomerName, Status: Open, Suggestion: place.Suggestion, CreatedAt: now,
 			Assignee: in.Advisor.ID, AssigneeName: in.Advisor.Name}
 		res.New = true
@@ -127,8 +132,11 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		}
 	}
 	r.Channel, r.ChannelKind, r.Address = m.Channel, m.ChannelKind, m.Address
-	if err := linkAddress(ctx, tx, r.ID, in.Address, now, ""); err != nil {
-		return Received{}, err
+	// To the minute is enough to tell which conversation an address was last active in.
+	if now.Sub(place.linkedAt) > time.Minute {
+		if err := linkAddress(ctx, tx, r.ID, in.Address, now); err != nil {
+			return Received{}, err
+		}
 	}
 	if err := save(ctx, tx, &r, res.New); err != nil {
 		return Received{}, err
@@ -194,11 +202,21 @@ func locate(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, error)
 		return Place{}, nil
 	}
 	// chat: the open conversation last active on that address; else the customer's only open one; else new
-	var id string
-	err := tx.Row(ctx, `SELECT c.id FROM conversation_address a JOIN conversation c ON c.org = a.org AND c.id = a.conversation
-		WHERE a.org = $1 AND a.address = $2 AND c.status <> 'closed' ORDER BY a.last_in_at DESC, c.last_at DESC LIMIT 1`, in.Address).Scan(&id)
-	if err == nil || !errors.Is(err, db.ErrNoRows) {
-		return Place{Conversation: id}, err
+	rows, err := tx.Query(ctx, `SELECT a.last_in_at, `+rowColumnsOf("c")+` FROM conversation_address a JOIN conversation c ON c.org = a.org AND c.id = a.conversation
+		WHERE a.org = $1 AND a.address = $2 AND c.status <> 'closed' ORDER BY a.last_in_at DESC, c.last_at DESC LIMIT 1`+tx.ForUpdateOf("c"), in.Address)
+	if err != nil {
+		return Place{}, err
+	}
+	if rows.Next() {
+		var at int64
+		r, err := scanRow(rows, &at)
+		rows.Close()
+		return Place{Conversation: r.ID, row: &r, linkedAt: db.Time(at)}, err
+	}
+	err = rows.Err()
+	rows.Close()
+	if err != nil {
+		return Place{}, err
 	}
 	records, err := in.CustomerIDs()
 	if err != nil {
@@ -206,7 +224,7 @@ func locate(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, error)
 	}
 	list, args := db.In(2, records)
 	var ids []string
-	rows, err := tx.Query(ctx, `SELECT id FROM conversation WHERE org = $1 AND customer IN `+list+` AND status <> 'closed' LIMIT 2`, args...)
+	rows, err = tx.Query(ctx, `SELECT id FROM conversation WHERE org = $1 AND customer IN `+list+` AND status <> 'closed' LIMIT 2`, args...)
 	err = db.Each(rows, err, func() error {
 		var id string
 		err := rows.Scan(&id)

@@ -107,7 +107,9 @@ func (b *Book) Sender(ctx context.Context, kind channel.Kind, ch string, from ch
 func (b *Book) Forget() { clear(b.seen) }
 
 func (b *Book) find(ctx context.Context, kind channel.Kind, value string) (*Sender, error) {
-	rows, err := b.tx.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE org = $1 AND kind = $2 AND value = $3`, string(kind), value)
+	rows, err := b.tx.Query(ctx, `SELECT a.id, a.customer, a.kind, a.value, a.name, a.assurance, a.channel, a.used_at, a.opted_out_at,
+			c.id, c.name, c.language, c.notes, c.advisor, c.merged_into, c.created_at, c.seen_at
+		FROM address a JOIN customer c ON c.org = a.org AND c.id = a.customer WHERE a.org = $1 AND a.kind = $2 AND a.value = $3`, string(kind), value)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +118,18 @@ func (b *Book) find(ctx context.Context, kind channel.Kind, value string) (*Send
 		return nil, errors.Join(rows.Err(), db.ErrNoRows)
 	}
 	s := &Sender{}
-	if s.Address, err = scanAddress(rows); err != nil {
+	a, c := &s.Address, &s.Customer
+	var k, assurance, into string
+	var used, out, created, seen int64
+	if err := rows.Scan(&a.ID, &a.Customer, &k, &a.Value, &a.Name, &assurance, &a.Channel, &used, &out, &c.ID, &c.Name, &c.Language, &c.Notes, &c.Advisor, &into, &created, &seen); err != nil {
 		return nil, err
 	}
+	a.Kind, a.Assurance, a.UsedAt, a.OptedOutAt = channel.Kind(k), channel.Assurance(assurance), db.Time(used), db.Time(out)
+	c.CreatedAt, c.SeenAt = db.Time(created), db.Time(seen)
 	rows.Close()
-	s.Customer, err = root(ctx, b.tx, s.Address.Customer)
+	if into != "" {
+		*c, err = root(ctx, b.tx, into)
+	}
 	return s, err
 }
 

@@ -396,3 +396,11 @@ func (t *Tx) ForUpdate() string {
 	}
 	return ""
 }
+
+// ForUpdateOf is ForUpdate for one table of a join.
+func (t *Tx) ForUpdateOf(table string) string {
+	if t.db.Postgres() {
+		return " FOR UPDATE OF " + table
+	}
+	return ""
+}

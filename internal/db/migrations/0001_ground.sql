@@ -72,7 +72,7 @@ CREATE INDEX conversation_customer ON conversation (org, customer);
 CREATE INDEX conversation_waiting ON conversation (org, status, waiting_since, id) WHERE waiting_since > 0;
 CREATE INDEX conversation_snoozed ON conversation (org, snoozed_until) WHERE snoozed_until > 0;
 -- which conversations an address took part in, newest last: messengers go on where they left off
-CREATE TABLE conversation_address (org TEXT NOT NULL, address TEXT NOT NULL, conversation TEXT NOT NULL, last_in_at BIGINT NOT NULL, last_external TEXT NOT NULL,
+CREATE TABLE conversation_address (org TEXT NOT NULL, address TEXT NOT NULL, conversation TEXT NOT NULL, last_in_at BIGINT NOT NULL,
   PRIMARY KEY (org, address, conversation)) {{clustered}};
 CREATE TABLE message (org TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT NULL, pos BIGINT NOT NULL, kind TEXT NOT NULL, direction TEXT NOT NULL,
   author TEXT NOT NULL, author_id TEXT NOT NULL, author_name TEXT NOT NULL, channel TEXT NOT NULL, channel_kind TEXT NOT NULL,
