@@ -153,17 +153,20 @@ type Outbox struct {
 	mu       sync.Mutex
 	inflight map[string]struct{}     // delivery ids that this process has taken up
 	running  map[string]int          // sends under way by channel
-	paused   map[string]time.Time    // channels whose provider told us to wait
-	nextAcct map[string]time.Time    // pace by channel
-	nextAddr map[[2]string]time.Time // pace by channel and address
+	paused   map[string]pause        // channels whose provider told us to wait
+	nextAcct map[string]time.Time    // pace by channel, on the monotonic clock
+	nextAddr map[[2]string]time.Time // pace by channel and address, on the monotonic clock
 	sends    sync.WaitGroup
 	onResult func(state channel.State) // metrics
 }
 
+// pause is a time in which a channel does not send.
+type pause struct{ from, until time.Time }
+
 // New makes an Outbox. node names this process: what it had under way is recovered when it starts again.
 func New(d *db.DB, accounts *account.Accounts, blobs *blob.Store, env func(channel.Account) channel.Env, now func() time.Time, node string, log *slog.Logger) *Outbox {
 	return &Outbox{db: d, accounts: accounts, blobs: blobs, env: env, now: now, log: log, node: node, wake: make(chan struct{}, 1),
-		inflight: map[string]struct{}{}, running: map[string]int{}, paused: map[string]time.Time{}, nextAcct: map[string]time.Time{}, nextAddr: map[[2]string]time.Time{}, onResult: func(channel.State) {}}
+		inflight: map[string]struct{}{}, running: map[string]int{}, paused: map[string]pause{}, nextAcct: map[string]time.Time{}, nextAddr: map[[2]string]time.Time{}, onResult: func(channel.State) {}}
 }
 
 // OnResult sets a function that is told the state after each attempt.
@@ -221,6 +224,9 @@ func (o *Outbox) Send(ctx context.Context, tx *db.Tx, r Request) (conversation.M
 // mayAnswerAutomatically keeps machines from talking to each other: no automatic answer to an automatic message
 // (RFC 3834 §2), and at most one to the same address within 24 hours.
 func mayAnswerAutomatically(ctx context.Context, tx *db.Tx, r Request, now time.Time) error {
+	if err := tx.Lock(ctx, "automatic answer "+r.Out.Address); err != nil { // of two at once only one
+		return err
+	}
 	_, last, err := conversation.Thread(ctx, tx, r.Conversation, r.Out.Address, r.Out.Channel.Kind)
 	if err != nil {
 		return err
@@ -272,13 +278,14 @@ func (o *Outbox) Resolve(ctx context.Context, tx *db.Tx, id, as string) (Deliver
 	case "failed":
 		d.State = channel.Failed
 	case "resend":
-		d.State, d.Handled, d.NextAt, d.Attempts, d.Error, d.Code, d.Reason = channel.Queued, false, o.now(), 0, "", "", channel.Text{}
+		// Its attempts stay counted: what may have arrived cannot be taken back. Its day begins anew.
+		d.State, d.Handled, d.NextAt, d.CreatedAt, d.Error, d.Code, d.Reason = channel.Queued, false, d.UpdatedAt, d.UpdatedAt, "", "", channel.Text{}
+		if _, err := tx.Exec(ctx, `UPDATE delivery SET created_at = $3 WHERE org = $1 AND id = $2`, d.ID, db.Micro(d.CreatedAt)); err != nil {
+			return d, fmt.Errorf("restart delivery: %w", err)
+		}
 		tx.OnCommit(o.Wake)
 	default:
 		return d, fmt.Errorf("there is no decision %q; possible are sent, failed, resend", as)
-	}
-	if _, err := tx.Exec(ctx, `UPDATE delivery SET created_at = $3 WHERE org = $1 AND id = $2`, d.ID, db.Micro(d.UpdatedAt)); err != nil && as == "resend" {
-		return d, fmt.Errorf("restart delivery: %w", err)
 	}
 	if err := store(ctx, tx, d); err != nil {
 		return d, err
@@ -510,6 +517,15 @@ func (o *Outbox) taken(id string) bool {
 
 type due struct{ org, id, channel, address string }
 
+// holdMax is longer than any hold that is there for second thoughts, and shorter than a schedule.
+const holdMax = time.Minute
+
+// ready reports whether the delivery may be tried now. One that was touched in the future lies there because the clock
+// was put back since: it does not wait for that time to come again, unless its author named the time.
+func (d Delivery) ready(now time.Time) bool {
+	return !d.NextAt.After(now) || (d.UpdatedAt.After(now) && d.HoldUntil.Before(d.UpdatedAt.Add(holdMax)))
+}
+
 // dispatch starts what is due and says when to look again.
 func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	now := o.now()
@@ -520,29 +536,32 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 			busy = append(busy, ch)
 		}
 	}
-	for ch, until := range o.paused {
-		if until.After(now) {
+	for ch, p := range o.paused {
+		if now.Before(p.until) && !now.Before(p.from) { // before its beginning: the clock was put back
 			busy = append(busy, ch)
 		} else {
 			delete(o.paused, ch)
 		}
 	}
 	for k, t := range o.nextAddr {
-		if t.Before(now.Add(-time.Minute)) {
+		if time.Since(t) > time.Minute {
 			delete(o.nextAddr, k)
 		}
 	}
 	o.mu.Unlock()
-	list, args := db.In(4, busy)
+	list, args := db.In(5, busy)
 	not := ""
 	if len(busy) > 0 {
 		not = " AND d.channel NOT IN " + list
 	}
 	var found []due
-	rows, err := o.db.Global(ctx, db.LookupDue, `SELECT d.org, d.id, d.channel, d.address FROM delivery d WHERE d.state = 'queued' AND d.next_at <= $1`+not+`
+	// Due is what ready says. What lies before it in the same order holds it: one that is being sent; one that was not
+	// tried yet, unless its author wants it sent later; one that is tried again, for five minutes from when it was due.
+	rows, err := o.db.Global(ctx, db.LookupDue, `SELECT d.org, d.id, d.channel, d.address FROM delivery d WHERE d.state = 'queued'
+		AND (d.next_at <= $1 OR (d.updated_at > $1 AND d.hold_until < d.updated_at + $4))`+not+`
 		AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.org = d.org AND e.conversation = d.conversation AND e.address = d.address AND e.id < d.id
-			AND e.state IN ('queued', 'sending') AND e.created_at > $2 AND (e.state = 'sending' OR e.attempts > 0 OR e.next_at < $3))
-		ORDER BY d.next_at, d.id LIMIT 200`, append([]any{now.UnixMicro(), now.Add(-holdOrder).UnixMicro(), now.Add(30 * time.Second).UnixMicro()}, args...)...)
+			AND (e.state = 'sending' OR (e.state = 'queued' AND ((e.attempts = 0 AND e.hold_until < $3) OR (e.attempts > 0 AND (e.created_at > $2 OR e.hold_until > $2))))))
+		ORDER BY d.next_at, d.id LIMIT 200`, append([]any{now.UnixMicro(), now.Add(-holdOrder).UnixMicro(), now.Add(30 * time.Second).UnixMicro(), holdMax.Microseconds()}, args...)...)
 	err = db.Each(rows, err, func() error {
 		var d due
 		err := rows.Scan(&d.org, &d.id, &d.channel, &d.address)
@@ -554,7 +573,7 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	}
 	started := 0
 	for _, d := range found {
-		if o.start(ctx, d, now) {
+		if o.start(ctx, d) {
 			started++
 		}
 	}
@@ -574,13 +593,13 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 }
 
 // start takes a delivery up if its channel has room, and sends it when the provider's pace allows.
-func (o *Outbox) start(ctx context.Context, d due, now time.Time) bool {
+func (o *Outbox) start(ctx context.Context, d due) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, ok := o.inflight[d.id]; ok || o.running[d.channel] >= perAccount {
 		return false
 	}
-	at := now
+	at := time.Now() // pace is a matter of real time, whatever is done to the clock
 	if acct, err := o.accounts.Get(d.org, d.channel); err == nil {
 		if p, ok := o.accounts.Driver(acct.Kind).(channel.Paced); ok {
 			perAcct, perAddr := p.Pace()
@@ -603,7 +622,7 @@ func (o *Outbox) start(ctx context.Context, d due, now time.Time) bool {
 			o.mu.Unlock()
 			o.Wake()
 		}()
-		if wait := at.Sub(o.now()); wait > 0 {
+		if wait := time.Until(at); wait > 0 {
 			select {
 			case <-time.After(wait):
 			case <-ctx.Done():
@@ -630,6 +649,10 @@ func maxTime(a, b time.Time) time.Time {
 
 // attempt claims a delivery, sends it and records the outcome. Its error means that the outcome could not be recorded.
 func (o *Outbox) attempt(ctx context.Context, w due) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx) // once begun it is brought to its end
 	org := o.db.Org(w.org)
 	now := o.now()
 	var d Delivery
@@ -641,7 +664,7 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 		claimed, refuse = false, nil
 		var err error
 		d, err = one(ctx, tx, `id = $2`+tx.ForUpdate(), w.id)
-		if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || d.NextAt.After(now))) {
+		if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || !d.ready(now))) {
 			return nil // taken back, or another node was faster
 		}
 		if err != nil {
@@ -652,9 +675,8 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 		}
 		claimed = true
 		d.State, d.Attempts, d.UpdatedAt = channel.Sending, d.Attempts+1, now
-		if refuse == nil {
-			if id, ok := o.accounts.Driver(acct.Kind).(channel.Identifier); ok && d.ExternalID == "" {
-				d.ExternalID = id.ExternalID(acct.Account, out)
+		if refuse == nil && d.ExternalID == "" {
+			if d.ExternalID, refuse = o.identify(acct.Account, out); d.ExternalID != "" {
 				if err := conversation.SetExternalID(ctx, tx, d.Message, d.ExternalID); err != nil {
 					return err
 				}
@@ -665,6 +687,9 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 		}
 		return store(ctx, tx, d)
 	})
+	if err != nil && !errors.Is(err, db.ErrUnavailable) {
+		return errors.Join(err, o.abandon(ctx, org, w.id, err))
+	}
 	if err != nil || !claimed {
 		return err
 	}
@@ -676,13 +701,45 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 		receipt, sendErr = o.send(ctx, acct.Account, out)
 	}
 	for i := 0; ; i++ { // the outcome must not be forgotten because the database hiccups
-		// A send that was under way when we were told to stop is still recorded.
-		err := o.record(context.WithoutCancel(ctx), org, d, receipt, sendErr)
+		err := o.record(ctx, org, d, receipt, sendErr)
 		if err == nil || i >= 20 {
 			return err
 		}
 		time.Sleep(time.Duration(i+1) * 100 * time.Millisecond)
 	}
+}
+
+// abandon fails a delivery that cannot even be prepared, so that a person learns of it and its successors go on.
+func (o *Outbox) abandon(ctx context.Context, org db.Org, id string, why error) error {
+	return org.Write(ctx, func(tx *db.Tx) error {
+		d, err := one(ctx, tx, `id = $2`+tx.ForUpdate(), id)
+		if errors.Is(err, ErrNotFound) || (err == nil && d.State != channel.Queued) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d.State, d.UpdatedAt, d.Error = channel.Failed, o.now(), why.Error()
+		d.Reason = channel.Text{DE: "Diese Nachricht ließ sich nicht zum Senden vorbereiten. Sie ging nicht hinaus.", EN: "This message could not be prepared for sending. It did not leave."}
+		if err := store(ctx, tx, d); err != nil {
+			return err
+		}
+		return conversation.Trouble(ctx, tx, d.Conversation, 1)
+	})
+}
+
+// identify asks the driver for the id under which the message will be known, if it knows that beforehand.
+func (o *Outbox) identify(a channel.Account, out channel.Outgoing) (id string, refuse *channel.SendError) {
+	defer func() {
+		if p := recover(); p != nil {
+			id, refuse = "", &channel.SendError{Class: channel.Permanent, Err: fmt.Errorf("the driver crashed: %v", p), Reason: channel.Text{
+				DE: "Diese Nachricht ließ sich nicht zum Senden vorbereiten. Sie ging nicht hinaus.", EN: "This message could not be prepared for sending. It did not leave."}}
+		}
+	}()
+	if d, ok := o.accounts.Driver(a.Kind).(channel.Identifier); ok {
+		id = d.ExternalID(a, out)
+	}
+	return id, nil
 }
 
 // send calls the driver under a time limit; a panic in it is an uncertain outcome.
@@ -696,7 +753,7 @@ func (o *Outbox) send(ctx context.Context, a channel.Account, out channel.Outgoi
 			err = fmt.Errorf("the driver crashed: %v", p)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return s.Send(ctx, a, out, o.env(a))
 }
@@ -708,7 +765,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		return acct, out, nil, fmt.Errorf("read message %s: %w", d.Message, err)
 	}
 	acct, err = o.accounts.Get(tx.Org(), d.Channel)
-	if err != nil || !acct.Enabled {
+	if err != nil || !acct.Enabled || o.accounts.Driver(acct.Kind) == nil {
 		return acct, out, &channel.SendError{Class: channel.Permanent, Reason: channel.Text{
 			DE: "Dieser Kanal wurde abgeschaltet oder gelöscht. Antworten Sie über einen anderen.", EN: "This channel was switched off or deleted. Answer by another one."}}, nil
 	}
@@ -833,14 +890,19 @@ func (o *Outbox) record(ctx context.Context, org db.Org, tried Delivery, receipt
 			}
 		}
 		d.UpdatedAt = now
-		trouble := false
+		var trouble int64
+		state := channel.Sent
+		if receipt.State != "" {
+			state = receipt.State
+		}
 		switch {
-		case d.State != channel.Sending: // a status was faster than our own note, or the lease went to somebody else
-		case se == nil:
-			d.State, d.Error, d.Code, d.Reason = channel.Sent, "", "", channel.Text{}
-			if receipt.State != "" {
-				d.State = receipt.State
+		case se == nil && rank(d.State) >= rank(state): // a status was faster than our own note
+		case se == nil: // even if another node gave it up meanwhile: we know better
+			if d.State == channel.Uncertain && !d.Handled {
+				trouble = -1
 			}
+			d.State, d.Error, d.Code, d.Reason = state, "", "", channel.Text{}
+		case d.State != channel.Sending: // a status was faster, or the lease went to somebody else
 		default:
 			d.Code, d.Reason = se.Code, se.Reason
 			d.Error = se.Error()
@@ -850,26 +912,26 @@ func (o *Outbox) record(ctx context.Context, org db.Org, tried Delivery, receipt
 				if se.Class == channel.Misconfig {
 					d.NextAt = now.Add(max(time.Minute, backoff(d.Attempts)))
 				}
-				if now.Sub(d.CreatedAt) > giveUpAfter {
-					d.State, trouble = channel.Failed, true
+				if now.Sub(maxTime(d.CreatedAt, d.HoldUntil)) > giveUpAfter {
+					d.State, trouble = channel.Failed, 1
 				}
 			case channel.RateLimited:
 				d.State, d.NextAt, d.Attempts = channel.Queued, now.Add(max(se.RetryAfter, time.Second)), d.Attempts-1
 			case channel.Unknown:
-				d.State, trouble = channel.Uncertain, true
+				d.State, trouble = channel.Uncertain, 1
 				if d.Reason == (channel.Text{}) {
 					d.Reason = channel.Text{DE: "Der Anbieter hat nicht geantwortet. Vielleicht ist die Nachricht angekommen, vielleicht nicht.", EN: "The provider did not answer. The message may have arrived, or not."}
 				}
 			default:
-				d.State, trouble = channel.Failed, true
+				d.State, trouble = channel.Failed, 1
 			}
 		}
 		final = d.State
 		if err := store(ctx, tx, d); err != nil {
 			return err
 		}
-		if trouble {
-			return conversation.Trouble(ctx, tx, d.Conversation, 1)
+		if trouble != 0 {
+			return conversation.Trouble(ctx, tx, d.Conversation, trouble)
 		}
 		return nil
 	})
@@ -879,7 +941,7 @@ func (o *Outbox) record(ctx context.Context, org db.Org, tried Delivery, receipt
 	o.onResult(final)
 	if se != nil && se.Class == channel.RateLimited {
 		o.mu.Lock()
-		o.paused[tried.Channel] = now.Add(max(se.RetryAfter, time.Second))
+		o.paused[tried.Channel] = pause{now, now.Add(max(se.RetryAfter, time.Second))}
 		o.mu.Unlock()
 	}
 	o.health(ctx, org.ID, tried, se, now)
