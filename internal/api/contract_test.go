@@ -550,7 +550,9 @@ func TestIdempotencyKey(t *testing.T) {
 		key = id()
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { h.owner.do("POST", "/customers", map[string]any{"name": "Gleichzeitig"}, "Idempotency-Key", key).want(201) })
+			wg.Go(func() {
+				h.owner.do("POST", "/customers", map[string]any{"name": "Gleichzeitig"}, "Idempotency-Key", key).want(201)
+			})
 		}
 		wg.Wait()
 		if got := len(h.owner.get("/customers?q=Gleichzeitig").items()); got != 1 {

@@ -44,7 +44,7 @@ type SessionJSON struct {
 }
 
 type sessionOut struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
+	SetCookie string `header:"Set-Cookie"`
 	Body      SessionJSON
 }
 
@@ -62,12 +62,12 @@ func (s *Server) session(ctx context.Context, u auth.User) (SessionJSON, error) 
 	return SessionJSON{User: userJSON(u), Org: NamedJSON{o.ID, o.Name}, TOTPEnabled: u.TOTPEnabled, PublicURL: s.PublicURL}, nil
 }
 
-func (s *Server) cookie(ctx context.Context, secret string, life time.Duration) http.Cookie {
+func (s *Server) cookie(ctx context.Context, secret string, life time.Duration) string {
 	c := http.Cookie{Name: sessionCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(life.Seconds())}
 	if r := requestOf(ctx); r != nil {
 		c.Secure = s.secure(r)
 	}
-	return c
+	return c.String()
 }
 
 func (s *Server) signedIn(ctx context.Context, u auth.User, secret string) (*sessionOut, error) {
@@ -179,7 +179,7 @@ func (s *Server) sessionRoutes() {
 		return s.signedIn(ctx, u, secret)
 	})
 	huma.Register(s.api, noContent(op("DELETE", "/session", "sign-out", "Sign out", "session")), func(ctx context.Context, _ *struct{}) (*struct {
-		SetCookie http.Cookie `header:"Set-Cookie"`
+		SetCookie string `header:"Set-Cookie"`
 	}, error) {
 		if c, err := requestOf(ctx).Cookie(sessionCookie); err == nil {
 			if err := s.Auth.SignOut(ctx, who(ctx), c.Value); err != nil {
@@ -187,7 +187,7 @@ func (s *Server) sessionRoutes() {
 			}
 		}
 		return &struct {
-			SetCookie http.Cookie `header:"Set-Cookie"`
+			SetCookie string `header:"Set-Cookie"`
 		}{s.cookie(ctx, "", -time.Second)}, nil
 	})
 	huma.Register(s.api, op("PATCH", "/session", "change-me", "Change my own settings", "session"), func(ctx context.Context, in *struct {
