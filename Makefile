@@ -25,13 +25,10 @@ help: ## Say what there is
 
 # -- set-up
 
-.PHONY: deps deps-run
+.PHONY: deps
 deps: ## Install what the tests need (Debian packages, npm packages), where missing
 	@scripts/deps test
 	@$(MAKE) web/node_modules/.installed
-
-deps-run:
-	@scripts/deps run
 
 web/node_modules/.installed: web/package-lock.json
 	@scripts/deps run
@@ -64,7 +61,8 @@ test: ## All tests: both database engines, real programs, a real browser
 	@scripts/test
 
 test-fast: ## Inner loop: the core on SQLite only
-	@$(GO) test -short -p 2 ./internal/... ./cmd/...
+	@scripts/deps go
+	@env -u RUFWEITE_TEST_POSTGRES $(GO) test -short -p 2 ./internal/... ./cmd/...
 
 test-go: ## Go tests on SQLite and on a PostgreSQL of their own
 	@scripts/deps test
@@ -93,7 +91,7 @@ bench: build ## Measure this machine
 screenshots: deps build ## Make docs/screens anew from the running demo
 	RUFWEITE_BIN="$(CURDIR)/bin/rufweite" node web/test/screenshots.mjs
 
-lint: web/node_modules/.installed ## golangci-lint (compiled on first use: minutes)
+lint: ## golangci-lint (compiled on first use: minutes)
 	@CGO_ENABLED=0 $(GO) run $(GOLANGCI) run ./...
 
 clean: ## Remove what was built
