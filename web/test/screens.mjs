@@ -57,7 +57,7 @@ for (const size of [{ width: 1280, height: 800 }, { width: 360, height: 740 }, {
     seen++
     mock.db.language = lang
     const page = await context.newPage()
-    page.setDefaultTimeout(5000)
+    page.setDefaultTimeout(30_000)
     const say = (what) => { bad++; console.log(`${name} ${size.width} ${lang} ${scheme}: ${what}`) }
     page.on('pageerror', (e) => say('page error ' + e.message))
     await page.addInitScript(() => { window.shift = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => { if (!e.hadRecentInput) window.shift += e.value })).observe({ type: 'layout-shift', buffered: true }) })
@@ -83,6 +83,7 @@ for (const size of [{ width: 1280, height: 800 }, { width: 360, height: 740 }, {
     } catch (e) { say('did not come to it: ' + e.message.split('\n')[0]) }
     if (name === 'offline') await context.setOffline(false)
     await page.close()
+    if (process.stdout.isTTY) process.stdout.write('.')
   }
   await context.close()
 }
