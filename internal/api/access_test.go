@@ -13,9 +13,9 @@ import (
 
 // world is one of everything that a conversation brings along, each with a mark that must not be seen elsewhere.
 type world struct {
-	mark                                                                                  string
+	mark                                                                                 string
 	conversation, message, answer, delivery, workItem, customer, address, channel, staff string
-	attachment, attachmentURL, draft                                                      string
+	attachment, attachmentURL, draft                                                     string
 }
 
 // world makes one of everything in the organisation of the client. Every text in it holds the mark.
@@ -277,7 +277,7 @@ func TestAccessMatrix(t *testing.T) {
 			if c := partner.get("/conversations/counts").obj(); c.num("mine") != 1 || c.num("open") != 0 || c.num("work_items") != 0 || c.num("uncertain") != 0 {
 				t.Errorf("a partner's counts: %v", c)
 			}
-			partner.get("/conversations/"+mine.conversation+"/draft").want(204) // the owner's draft is the owner's
+			partner.get("/conversations/" + mine.conversation + "/draft").want(204) // the owner's draft is the owner's
 			partner.do("POST", "/conversations", map[string]any{"channel_id": mine.channel, "customer_id": mine.customer, "text": "x"}).want(201)
 			for _, c := range partner.get("/customers/" + mine.customer).want(200).obj().list("conversations") {
 				if c.str("assignee.id") != partner.id {
