@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -151,7 +152,7 @@ func oneUser(rows *db.Rows, err error, missing error, more ...any) (User, error)
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return User{}, errors.Join(rows.Err(), missing)
+		return User{}, cmp.Or(rows.Err(), missing)
 	}
 	return scanUser(rows, more...)
 }

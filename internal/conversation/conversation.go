@@ -141,7 +141,7 @@ func load(ctx context.Context, tx *db.Tx, id string) (Row, error) {
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return Row{}, errors.Join(rows.Err(), ErrNotFound)
+		return Row{}, cmp.Or(rows.Err(), ErrNotFound)
 	}
 	return scanRow(rows)
 }

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -515,7 +516,7 @@ func AttachmentByID(ctx context.Context, q db.Querier, id string) (Attachment, e
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return Attachment{}, errors.Join(rows.Err(), ErrNoSuch)
+		return Attachment{}, cmp.Or(rows.Err(), ErrNoSuch)
 	}
 	return scanAttachment(rows)
 }

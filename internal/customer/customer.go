@@ -4,6 +4,7 @@
 package customer
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -95,6 +96,9 @@ func (b *Book) Sender(ctx context.Context, kind channel.Kind, ch string, from ch
 		if s, err = b.find(ctx, kind, from.Value); errors.Is(err, db.ErrNoRows) {
 			s, err = b.create(ctx, kind, ch, from, now)
 		}
+		if errors.Is(err, ErrTaken) { // somebody wrote the address down in the meantime
+			s, err = b.find(ctx, kind, from.Value)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("find the sender: %w", err)
 		}
@@ -115,7 +119,7 @@ func (b *Book) find(ctx context.Context, kind channel.Kind, value string) (*Send
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return nil, errors.Join(rows.Err(), db.ErrNoRows)
+		return nil, cmp.Or(rows.Err(), db.ErrNoRows)
 	}
 	s := &Sender{}
 	a, c := &s.Address, &s.Customer
@@ -138,12 +142,13 @@ func (b *Book) create(ctx context.Context, kind channel.Kind, ch string, from ch
 	if name == "" {
 		name = from.Value
 	}
-	s := &Sender{New: true, Customer: Customer{ID: db.NewID(), Name: name, Language: from.Language, CreatedAt: now, SeenAt: now}}
-	if err := insert(ctx, b.tx, s.Customer, "channel"); err != nil {
+	s := &Sender{New: true, Customer: Customer{ID: db.NewID(), Name: name, Language: CleanName(from.Language), CreatedAt: now, SeenAt: now}}
+	s.Address = Address{ID: db.NewID(), Customer: s.Customer.ID, Kind: kind, Value: from.Value, Name: CleanName(from.Name), Assurance: orClaimed(from.Assurance), Channel: ch, UsedAt: now}
+	// The address decides who is first, and only who is makes a customer.
+	if err := insertAddress(ctx, b.tx, s.Address, now); err != nil {
 		return nil, err
 	}
-	s.Address = Address{ID: db.NewID(), Customer: s.Customer.ID, Kind: kind, Value: from.Value, Name: CleanName(from.Name), Assurance: orClaimed(from.Assurance), Channel: ch, UsedAt: now}
-	return s, insertAddress(ctx, b.tx, s.Address, now)
+	return s, insert(ctx, b.tx, s.Customer, "channel")
 }
 
 // touch keeps the address's last use (to the minute), channel, name and assurance.
@@ -189,9 +194,9 @@ func insert(ctx context.Context, tx *db.Tx, c Customer, namedBy string) error {
 }
 
 func insertAddress(ctx context.Context, tx *db.Tx, a Address, now time.Time) error {
-	_, err := tx.Exec(ctx, `INSERT INTO address (org, id, customer, kind, value, name, assurance, channel, used_at, opted_out_at, created_at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,0,$10)`, a.ID, a.Customer, string(a.Kind), a.Value, a.Name, string(a.Assurance), a.Channel, db.Micro(a.UsedAt), db.Micro(now))
-	if db.IsDuplicate(err) {
+	n, err := tx.Exec(ctx, `INSERT INTO address (org, id, customer, kind, value, name, assurance, channel, used_at, opted_out_at, created_at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,0,$10) ON CONFLICT (org, kind, value) DO NOTHING`, a.ID, a.Customer, string(a.Kind), a.Value, a.Name, string(a.Assurance), a.Channel, db.Micro(a.UsedAt), db.Micro(now))
+	if err == nil && n == 0 {
 		return ErrTaken
 	}
 	return err
@@ -217,7 +222,7 @@ func root(ctx context.Context, q db.Querier, id string) (Customer, error) {
 		}
 		if !rows.Next() {
 			rows.Close()
-			return Customer{}, errors.Join(rows.Err(), ErrNotFound)
+			return Customer{}, cmp.Or(rows.Err(), ErrNotFound)
 		}
 		c, into, err := scanCustomer(rows)
 		rows.Close()
@@ -327,7 +332,7 @@ func AddressByID(ctx context.Context, q db.Querier, id string) (Address, error) 
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return Address{}, errors.Join(rows.Err(), ErrNotFound)
+		return Address{}, cmp.Or(rows.Err(), ErrNotFound)
 	}
 	return scanAddress(rows)
 }
@@ -364,6 +369,9 @@ func Ensure(ctx context.Context, tx *db.Tx, kind channel.Kind, value, name strin
 		return Sender{}, fmt.Errorf("find address: %w", err)
 	}
 	s, err = b.create(ctx, kind, "", channel.Address{Value: value, Name: name}, now)
+	if errors.Is(err, ErrTaken) { // its owner wrote in the meantime
+		s, err = b.find(ctx, kind, value)
+	}
 	if err != nil {
 		return Sender{}, fmt.Errorf("create customer: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -246,7 +247,25 @@ func guarded(fn func(*Tx) error, tx *Tx) (err error) {
 
 func scoped(org string, args []any) []any {
 	all := make([]any, 0, len(args)+1)
-	return append(append(all, org), args...)
+	return texts(append(append(all, org), args...))
+}
+
+// Text is what is kept of a text that a stranger chose: UTF-8 without NUL. PostgreSQL takes nothing else, and both
+// engines shall keep the same. Every text argument goes through it.
+func Text(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func texts(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = Text(s)
+		}
+	}
+	return args
 }
 
 // mustScope refuses a statement that does not say whose rows it means. That is a mistake of the programmer, so it

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Lookup names a query that is not bound to an organisation, because it finds out which one. The list is closed: a
@@ -27,7 +28,7 @@ const (
 
 // Global reads without an organisation; $1… are the caller's arguments.
 func (d *DB) Global(ctx context.Context, _ Lookup, query string, args ...any) (*Rows, error) {
-	return d.engine.query(ctx, query, args)
+	return d.engine.query(ctx, query, texts(slices.Clone(args)))
 }
 
 // GlobalRow reads one row without an organisation.

@@ -5,6 +5,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,7 +83,7 @@ func one(ctx context.Context, q db.Querier, where string, args ...any) (Delivery
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return Delivery{}, errors.Join(rows.Err(), ErrNotFound)
+		return Delivery{}, cmp.Or(rows.Err(), ErrNotFound)
 	}
 	return scan(rows)
 }
