@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/account"
@@ -53,11 +54,12 @@ type Intake struct {
 	queue    chan *request
 	wake     chan struct{}
 	wakeFile chan struct{}
+	stopped  chan struct{} // closed when Run has ended: nothing is stored any more
 }
 
 // New makes an Intake; Run makes it work.
 func New(o Options) *Intake {
-	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), wakeFile: make(chan struct{}, 1)}
+	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), wakeFile: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
 // request is one Inbound on its way into the database.
@@ -107,7 +109,15 @@ func (i *Intake) Accept(ctx context.Context, acct channel.Account, in channel.In
 	default:
 		return 0, fmt.Errorf("%w: too much is waiting to be stored", db.ErrUnavailable)
 	}
-	<-r.done // once queued it is stored or not, whatever becomes of ctx
+	select { // once queued it is stored or not, whatever becomes of ctx
+	case <-r.done:
+	case <-i.stopped:
+		select {
+		case <-r.done:
+		default:
+			return 0, fmt.Errorf("%w: shutting down", db.ErrUnavailable)
+		}
+	}
 	return r.fresh, r.err
 }
 
@@ -120,7 +130,7 @@ const (
 )
 
 func eventRow(e channel.Event, raw []byte) row {
-	r := row{id: db.NewID(), key: e.Key, sender: e.Sender.Value, typ: string(e.Type), state: pending}
+	r := row{id: db.NewID(), key: db.Text(e.Key), sender: e.Sender.Value, typ: string(e.Type), state: pending}
 	if e.Key == "" {
 		r.key = channel.HashKey("event", string(raw), string(e.Type), e.Sender.Value)
 	}
@@ -135,10 +145,13 @@ func eventRow(e channel.Event, raw []byte) row {
 	return r
 }
 
-// Run stores and processes until ctx ends.
+// Run stores and processes until ctx ends. It is called once.
 func (i *Intake) Run(ctx context.Context) error {
-	go i.process(ctx)
-	go i.media(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer close(i.stopped)
+	work.Go(func() { i.process(ctx) })
+	work.Go(func() { i.media(ctx) })
 	for {
 		var batch []*request
 		select {
@@ -169,12 +182,24 @@ func (i *Intake) Run(ctx context.Context) error {
 			byOrg[r.acct.Org] = append(byOrg[r.acct.Org], r)
 		}
 		for org, rs := range byOrg {
-			err := i.store(context.WithoutCancel(ctx), org, rs)
-			for _, r := range rs {
-				r.err = err
-				close(r.done)
-			}
+			i.storeAll(context.WithoutCancel(ctx), org, rs)
 		}
+	}
+}
+
+// storeAll stores requests together; should one of them be the reason why that fails, each is stored by itself, so that
+// it harms nobody else.
+func (i *Intake) storeAll(ctx context.Context, org string, rs []*request) {
+	err := i.store(ctx, org, rs)
+	if err != nil && len(rs) > 1 && !errors.Is(err, db.ErrUnavailable) {
+		for _, r := range rs {
+			i.storeAll(ctx, org, []*request{r})
+		}
+		return
+	}
+	for _, r := range rs {
+		r.err = err
+		close(r.done)
 	}
 }
 

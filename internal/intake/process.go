@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
+	"github.com/rufweite/rufweite/internal/account"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
@@ -21,8 +23,11 @@ const (
 	processMax  = 128
 	processTime = 5 * time.Millisecond
 	fileMax     = 64 << 20 // largest file taken out of a raw body or fetched from a provider
-	// lateAfter is how long a status, reaction or deletion waits for the message that it is about.
-	lateAfter = 2 * time.Minute
+	// A status, reaction or deletion waits for the message that it is about so long, and is looked at so often: the
+	// clock alone may jump.
+	lateAfter    = 2 * time.Minute
+	lateAttempts = 15
+	lateWait     = 10 * time.Second // between two looks, at most
 )
 
 // errLater means that what the event is about is not here yet.
@@ -84,20 +89,19 @@ func (i *Intake) processOnce(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	total := 0
+	var errs []error
 	for _, org := range orgs {
 		n, err := i.batch(ctx, i.DB.Org(org))
-		if err != nil {
-			return total, err
-		}
+		errs = append(errs, err) // the others go on
 		total += n
 	}
-	return total, nil
+	return total, errors.Join(errs...)
 }
 
 func (i *Intake) pending(ctx context.Context, o db.Org) ([]*item, error) {
 	var items []*item
-	rows, err := o.Query(ctx, `SELECT id, channel, key, raw, event, attempts, at FROM intake_event WHERE org = $1 AND state = 'pending' AND next_at <= $2 ORDER BY id LIMIT $3`,
-		i.Now().UnixMicro(), processMax)
+	rows, err := o.Query(ctx, `SELECT id, channel, key, raw, event, attempts, at FROM intake_event WHERE org = $1 AND state = 'pending' AND (next_at <= $2 OR next_at > $3) ORDER BY id LIMIT $4`,
+		i.Now().UnixMicro(), i.Now().Add(2*lateWait).UnixMicro(), processMax) // beyond the longest wait: the clock was put back
 	err = db.Each(rows, err, func() error {
 		it := &item{}
 		var event string
@@ -220,10 +224,10 @@ func (i *Intake) handleOr(ctx context.Context, tx *db.Tx, book *customer.Book, i
 // for a person. gone means that there is nothing left to do about it.
 func (i *Intake) aside(ctx context.Context, tx *db.Tx, it *item, why error) (gone bool, err error) {
 	if errors.Is(why, errLater) {
-		if i.Now().Sub(it.at) >= lateAfter {
+		if i.Now().Sub(it.at) >= lateAfter && it.attempts >= lateAttempts {
 			return true, nil // it never came
 		}
-		wait := min(time.Duration(1<<min(it.attempts, 6))*250*time.Millisecond, 10*time.Second)
+		wait := min(time.Duration(1<<min(it.attempts, 6))*250*time.Millisecond, lateWait)
 		_, err := tx.Exec(ctx, `UPDATE intake_event SET attempts = attempts + 1, next_at = $3 WHERE org = $1 AND id = $2`, it.id, i.Now().Add(wait).UnixMicro())
 		return false, err
 	}
@@ -258,6 +262,9 @@ func (i *Intake) prepare(ctx context.Context, o db.Org, it *item) (err error) {
 		}
 	}()
 	c, err := i.Accounts.Find(ctx, it.channel)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+	}
 	if err != nil || c.Org != o.ID {
 		return errors.New("the channel was deleted before this was processed; dismiss it, or add the channel again and let the provider send again")
 	}
@@ -276,7 +283,11 @@ func (i *Intake) prepare(ctx context.Context, o db.Org, it *item) (err error) {
 				return fmt.Errorf("the %s driver gave an attachment that cannot be opened", c.Kind)
 			}
 			if raw == nil {
-				if raw, _, err = i.Raw(ctx, o, it.raw); err != nil {
+				raw, _, err = i.Raw(ctx, o, it.raw)
+				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, db.ErrNoRows) { // gone for good: no reason to keep everybody waiting
+					return fmt.Errorf("the raw body is lost: %w", err)
+				}
+				if err != nil {
 					return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 				}
 			}
@@ -375,6 +386,7 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 		if err := customer.OptOut(ctx, tx, s.Address.ID, out); err != nil {
 			return err
 		}
+		s.Address.OptedOutAt = out
 		return conversation.Happened(ctx, tx, s.Address.ID, conversation.Event{Type: what, By: s.Customer.Name}, it.at)
 	default:
 		return fmt.Errorf("there is no event type %q in this version; try again after an upgrade", e.Type)
@@ -401,6 +413,10 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 	if err != nil {
 		return err
 	}
+	assurance := e.Sender.Assurance // of this very message: an earlier one vouches for nothing
+	if assurance == "" {
+		assurance = channel.Claimed
+	}
 	if e.Type == channel.EditEvent {
 		ref := e.Ref
 		if ref == "" {
@@ -417,7 +433,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 	}
 	in := conversation.In{
 		Channel: it.acct, Threaded: i.Accounts.Driver(it.acct.Kind).Capabilities().Subject,
-		Customer: s.Customer.ID, CustomerName: s.Customer.Name, Address: s.Address.ID, AddressValue: s.Address.Value, Assurance: s.Address.Assurance,
+		Customer: s.Customer.ID, CustomerName: s.Customer.Name, Address: s.Address.ID, AddressValue: s.Address.Value, Assurance: assurance,
 		CustomerIDs: func() ([]string, error) { return customer.IDs(ctx, tx, s.Customer.ID) },
 		AuthorName:  s.Address.Name, Message: *m, HTML: it.html, Source: it.source, RemoteImages: it.images, Key: it.key, Raw: it.raw, At: at, Files: it.files, Edited: e.Type == channel.EditEvent,
 	}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,14 +28,15 @@ type WorkItem struct {
 	Size     int64     // of the raw body, bytes
 	Raw      string    // id of the raw body
 	Event    string    // JSON, "" if it was never understood
+	key      string
 }
 
-const workColumns = `e.id, e.channel, e.sender, e.type, e.state, e.error, e.attempts, e.at, e.raw, e.event, COALESCE(r.size, 0)`
+const workColumns = `e.id, e.key, e.channel, e.sender, e.type, e.state, e.error, e.attempts, e.at, e.raw, e.event, COALESCE(r.size, 0)`
 
 func scanWork(rows *db.Rows) (WorkItem, error) {
 	var w WorkItem
 	var at int64
-	err := rows.Scan(&w.ID, &w.Channel, &w.Sender, &w.Type, &w.State, &w.Error, &w.Attempts, &at, &w.Raw, &w.Event, &w.Size)
+	err := rows.Scan(&w.ID, &w.key, &w.Channel, &w.Sender, &w.Type, &w.State, &w.Error, &w.Attempts, &at, &w.Raw, &w.Event, &w.Size)
 	w.At = db.Time(at)
 	if w.State == quarantined {
 		w.State = "open"
@@ -80,7 +82,7 @@ func GetWorkItem(ctx context.Context, q db.Querier, id string) (WorkItem, error)
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return WorkItem{}, errors.Join(rows.Err(), ErrNotFound)
+		return WorkItem{}, cmp.Or(rows.Err(), ErrNotFound)
 	}
 	return scanWork(rows)
 }
@@ -116,21 +118,21 @@ func (i *Intake) Retry(ctx context.Context, o db.Org, id string) error {
 			return err
 		})
 	}
-	events, err := i.reparse(ctx, o, w)
+	events, raw, err := i.reparse(ctx, o, w)
 	if err != nil {
 		note := err.Error()
 		return o.Write(ctx, func(tx *db.Tx) error {
 			tx.Emit("work_item", id, nil)
-			_, err := tx.Exec(ctx, `UPDATE intake_event SET attempts = attempts + 1, error = $3 WHERE org = $1 AND id = $2`, id, note)
+			_, err := tx.Exec(ctx, `UPDATE intake_event SET attempts = attempts + 1, error = $3 WHERE org = $1 AND id = $2 AND state = 'quarantined'`, id, note)
 			return err
 		})
 	}
 	return o.Write(ctx, func(tx *db.Tx) error {
 		fresh := 0
 		for _, e := range events {
-			r := eventRow(e, nil)
+			r := eventRow(e, raw)
 			if r.state != pending {
-				continue
+				continue // its own work item is there already
 			}
 			n, err := tx.Exec(ctx, `INSERT INTO intake_event (org, id, channel, key, raw, sender, type, event, state, error, at, attempts, next_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,'',$10,0,0)
 				ON CONFLICT (org, channel, key) DO NOTHING`, r.id, w.Channel, r.key, w.Raw, r.sender, r.typ, r.event, r.state, i.Now().UnixMicro())
@@ -139,7 +141,7 @@ func (i *Intake) Retry(ctx context.Context, o db.Org, id string) error {
 			}
 			fresh += int(n)
 		}
-		if _, err := tx.Exec(ctx, `UPDATE intake_event SET state = 'done', attempts = attempts + 1, error = '' WHERE org = $1 AND id = $2`, id); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE intake_event SET state = 'done', attempts = attempts + 1, error = '' WHERE org = $1 AND id = $2 AND state = 'quarantined'`, id); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO intake_count (org, channel, node, received, duplicates, trimmed, last_at) VALUES ($1,$2,$3,$4,0,0,0)
@@ -152,14 +154,15 @@ func (i *Intake) Retry(ctx context.Context, o db.Org, id string) error {
 	})
 }
 
-func (i *Intake) reparse(ctx context.Context, o db.Org, w WorkItem) (events []channel.Event, err error) {
+// reparse reads the raw body of a work item again. An error means that what the work item is about still cannot be read,
+// even if others of the same body can.
+func (i *Intake) reparse(ctx context.Context, o db.Org, w WorkItem) (events []channel.Event, raw []byte, err error) {
 	c, err := i.Accounts.Get(o.ID, w.Channel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	raw, _, err := i.Raw(ctx, o, w.Raw)
-	if err != nil {
-		return nil, err
+	if raw, _, err = i.Raw(ctx, o, w.Raw); err != nil {
+		return nil, nil, err
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -172,16 +175,23 @@ func (i *Intake) reparse(ctx context.Context, o db.Org, w WorkItem) (events []ch
 	case channel.Webhook:
 		events, _, err = d.Parse(c.Account, &channel.Request{Method: "POST", Body: raw, At: w.At})
 	default:
-		return nil, fmt.Errorf("the %s driver cannot read it again", c.Kind)
+		return nil, nil, fmt.Errorf("the %s driver cannot read it again", c.Kind)
 	}
-	if err == nil {
-		readable := false
-		for _, e := range events {
-			readable = readable || e.Type != channel.UnparsedEvent
+	if err != nil {
+		return nil, nil, err
+	}
+	readable := false
+	for _, e := range events {
+		if e.Type != channel.UnparsedEvent {
+			readable = true
+			continue
 		}
-		if !readable {
-			err = errors.New("it still cannot be read")
+		if eventRow(e, raw).key == w.key {
+			return nil, nil, fmt.Errorf("it still cannot be read: %s", e.Error)
 		}
 	}
-	return events, err
+	if !readable {
+		return nil, nil, errors.New("it still cannot be read")
+	}
+	return events, raw, nil
 }
