@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { clock, dayName, exact, relative, shortly, size, snoozeChoices } from './time'
+import { ago, clock, dayName, exact, relative, shortly, size, snoozeChoices } from './time'
 
 const now = new Date(2026, 11, 1, 9, 45).getTime() // local time, Tuesday
 const before = (min: number) => new Date(now - min * 60_000).toISOString()
@@ -8,7 +8,7 @@ describe('relative', () => {
   const table: [number, string, string][] = [
     [0, 'jetzt', 'now'], [0.9, 'jetzt', 'now'], [1, '1 Min.', '1 min'], [2.9, '2 Min.', '2 min'], [59, '59 Min.', '59 min'],
     [60, '1 Std.', '1 h'], [23 * 60 + 59, '23 Std.', '23 h'], [24 * 60, 'gestern', 'yesterday'], [33 * 60, 'gestern', 'yesterday'],
-    [34 * 60, '29. Nov.', '29 Nov'], [-5, 'in 5 Min.', 'in 5 min'], [-120, 'in 2 Std.', 'in 2 h'],
+    [34 * 60, '29. Nov.', '29 Nov'], [-0.5, 'jetzt', 'now'], [-5, 'in 5 Min.', 'in 5 min'], [-120, 'in 2 Std.', 'in 2 h'],
   ]
   for (const [min, de, en] of table) it(`${min} minutes ago is "${de}" and "${en}"`, () => {
     expect(relative(before(min), now, 'de')).toBe(de)
@@ -19,6 +19,10 @@ describe('relative', () => {
 })
 
 describe('other forms', () => {
+  it('ago fits into a sentence', () => {
+    expect([0.5, 5, 120, 25 * 60].map((m) => ago(before(m), now, 'de'))).toEqual(['gerade eben', 'vor 5 Min.', 'vor 2 Std.', 'gestern'])
+    expect(ago(before(5), now, 'en')).toBe('5 min ago')
+  })
   it('exact has weekday, date and second', () => expect(exact(new Date(2026, 11, 1, 9, 43, 12).toISOString(), 'de')).toMatch(/^Dienstag, 1\. Dezember 2026.*09:43:12$/))
   it('dayName says today and yesterday', () => {
     expect(dayName(before(5), now, 'de')).toBe('Heute, Dienstag, 1. Dezember')

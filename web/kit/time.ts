@@ -26,7 +26,7 @@ export function relative(at: string, now: number, lang: Language): string {
   const ago = now - t
   const de = lang === 'de'
   if (ago < 0 && ago > -day) {
-    if (ago > -minute) return de ? 'gleich' : 'soon'
+    if (ago > -minute) return de ? 'jetzt' : 'now'   // a clock that goes a little ahead
     if (ago > -hour) return de ? `in ${Math.round(-ago / minute)} Min.` : `in ${Math.round(-ago / minute)} min`
     return de ? `in ${Math.round(-ago / hour)} Std.` : `in ${Math.round(-ago / hour)} h`
   }
@@ -36,6 +36,15 @@ export function relative(at: string, now: number, lang: Language): string {
   if (dayKey(new Date(now - day)) === dayKey(at)) return de ? 'gestern' : 'yesterday'
   const sameYear = new Date(t).getFullYear() === new Date(now).getFullYear()
   return format(lang, { day: 'numeric', month: 'short', year: sameYear ? undefined : 'numeric' }).format(t)
+}
+
+/** ago is relative inside a sentence: "vor 2 Min.", "gerade eben", "gestern". */
+export function ago(at: string, now: number, lang: Language): string {
+  const r = relative(at, now, lang)
+  const past = now - Date.parse(at)
+  if (past < 0 || past >= day) return r
+  if (past < minute) return lang === 'de' ? 'gerade eben' : 'just now'
+  return lang === 'de' ? `vor ${r}` : `${r} ago`
 }
 
 /** exact is the whole truth: "Dienstag, 1. Dezember 2026, 09:43:12". */

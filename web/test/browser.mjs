@@ -147,6 +147,21 @@ test('undo brings the text back, and nothing is sent', async ({ page, mock }) =>
   assert.deepEqual((await sentOf(mock)).filter((x) => x.text === 'Zu früh'), [])
 })
 
+test('mail is signed, chat is not, and what comes back is what was typed', async ({ page, mock }) => {
+  mock.db.signature = 'Miriam Berger, Berger & Partner'
+  await open(page, mock)
+  await box(page).fill('Im Chat')
+  await send(page)
+  await eventually(async () => (await sentOf(mock)).some((x) => x.text === 'Im Chat'), 'chat unsigned')
+  await open(page, mock, `/c/${mock.db.conversations[1].id}?view=mine`)
+  await box(page).fill('Per Mail')
+  await page.getByText('mit Ihrer Signatur').waitFor()
+  await send(page)
+  await eventually(async () => (await sentOf(mock)).some((x) => x.text === 'Per Mail\n\nMiriam Berger, Berger & Partner'), 'mail signed')
+  await page.getByRole('button', { name: /Rückgängig \(\d\)/ }).last().click()
+  await eventually(async () => (await box(page).inputValue()) === 'Per Mail', 'typed text back')
+})
+
 test('a refused message comes back as a draft with the reason', { tolerate: /422/ }, async ({ page, mock }) => {
   await tell(mock, '/mock/mode', { send: 'refuse' })
   await open(page, mock)

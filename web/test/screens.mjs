@@ -25,7 +25,7 @@ const screens = {
   missing: [full, '/c/gibt-es-nicht'], nowhere: [full, '/irgendwo'],
   'conversation-start': [full, `/c/${id(0)}?view=mine`, async (p) => { await p.getByTestId('message').first().scrollIntoViewIfNeeded(); await p.getByTestId('message').first().locator('.linky').last().click(); await p.locator('iframe.rich').waitFor(); await p.locator('details.mailhead summary').first().click() }],
   note: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'n'); await p.keyboard.type('Bitte heute noch anrufen') }],
-  writing: [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'r'); await p.keyboard.type('Sehr gern. Dann halte ich Ihnen Donnerstag, 17:30 Uhr, frei.'); await p.locator('input[type=file]').setInputFiles({ name: 'Angebot.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(212000) }); await p.locator('.ups .file').getByText('212 KB').waitFor() }],
+  writing: [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'r'); await p.keyboard.type('Sehr gern. Dann halte ich Ihnen Donnerstag, 17:30 Uhr, frei.'); await p.locator('input[type=file]').setInputFiles({ name: 'Angebot.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(212000) }); await p.locator('.ups .file').getByText('212 KB').first().waitFor() }],
   via: [full, `/c/${id(0)}?view=mine`, async (p) => { await p.getByTestId('via').click(); await p.getByRole('menu').waitFor() }],
   assign: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'a'); await p.getByRole(narrow(p) ? 'dialog' : 'menu').waitFor() }],
   'about-message': [full, `/c/${id(0)}?view=mine`, async (p) => { const m = p.getByTestId('message').last(); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menu').waitFor() }],

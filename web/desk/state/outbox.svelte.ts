@@ -8,6 +8,8 @@ export interface Parcel {
   conversation: string
   out: Outgoing
   note: boolean
+  typed: string     // the text without the signature: what comes back
+  chosen: boolean   // the way was chosen by hand, not suggested
   at: string
   attachments: Attachment[]
   label: { channel_kind: string; channel_name: string; address: string }

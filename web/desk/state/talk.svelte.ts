@@ -26,6 +26,7 @@ export class Talk {
   private factsTimer: ReturnType<typeof setTimeout> | undefined
   private stops: (() => void)[] = []
   private n = 0
+  private cancelling = new Set<string>()   // taken back by us: there is nothing to load any more
 
   constructor(readonly id: string) {
     this.stops.push(
@@ -116,7 +117,7 @@ export class Talk {
 
   live(b: Batch) {
     if (b.hello || b.reload) { void this.load(); return }
-    const ids = [...b.messages].filter(([, c]) => c === this.id).map(([m]) => m)
+    const ids = [...b.messages].filter(([m, c]) => c === this.id && !this.cancelling.has(m)).map(([m]) => m)
     for (const d of b.deliveries) if (d.conversation_id === this.id && d.message_id && d.state) {
       this.messages = fate(this.messages, d.message_id, d.state)
       if (!ids.includes(d.message_id)) ids.push(d.message_id)
@@ -142,7 +143,8 @@ export class Talk {
   read() {
     clearTimeout(this.readTimer)
     this.readTimer = setTimeout(() => {
-      const last = this.messages.at(-1)
+      // Not one that may still be taken back: it would be gone when the server reads this.
+      const last = this.messages.findLast((m) => m.delivery?.state !== 'queued')
       if (document.hidden || !last || last.id === this.readUpTo) return
       this.readUpTo = last.id
       inbox.seen(this.id)
@@ -162,6 +164,7 @@ export class Talk {
     }
     const m = (there && 'there' in there && there.there) || this.messages.find((x) => x.client_id === id)
     if (!m) return
+    this.cancelling.add(m.id)
     try {
       const back = await post<Partial<Message>>(`/api/v1/messages/${m.id}/cancel`)
       this.messages = this.messages.filter((x) => x.id !== m.id)
@@ -171,6 +174,7 @@ export class Talk {
       const known = e as { status?: number }
       if (known.status === 409) toasts.bad(i18n.t.tooLate)
       else complain(e)
+      this.cancelling.delete(m.id)
     }
   }
 

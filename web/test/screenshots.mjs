@@ -1,0 +1,44 @@
+// Pictures of the real thing for docs/screens: runs `rufweite demo` (RUFWEITE_BIN or bin/rufweite) and photographs it in
+// German and English, at 1280 and 360 pixels, light and dark. The README's picture is docs/screens/desk-de-1280-light.png.
+import { mkdirSync } from 'node:fs'
+import { launch, start, waitFor } from './house.mjs'
+
+const out = new URL('../../docs/screens/', import.meta.url).pathname
+mkdirSync(out, { recursive: true })
+const house = await start('demo', /Ctrl-C/)
+const browser = await launch()
+try {
+  for (const lang of ['de', 'en']) for (const size of [{ width: 1280, height: 800 }, { width: 360, height: 740 }]) for (const scheme of ['light', 'dark']) {
+    const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: lang === 'de' ? 'de-DE' : 'en-GB', reducedMotion: 'reduce', hasTouch: size.width === 360 })
+    const p = await context.newPage()
+    p.setDefaultTimeout(60_000)
+    const shot = async (name) => { await p.waitForTimeout(700); await p.screenshot({ path: `${out}${name}-${lang}-${size.width}-${scheme}.png` }) }
+    await p.goto(`${house.base}/demo/desk`)
+    await p.request.patch(`${house.base}/api/v1/session`, { data: { language: lang } })
+    const list = (await (await p.request.get(`${house.base}/api/v1/conversations?limit=100`)).json()).items
+    // The fullest conversation that is answered on both channels, else the one that was written to last.
+    let best = list[0], most = 0
+    for (const c of list.slice(0, 60)) {
+      const m = (await (await p.request.get(`${house.base}/api/v1/conversations/${c.id}/messages`)).json()).items
+      const kinds = new Set(m.map((x) => x.channel?.kind).filter(Boolean)).size
+      const score = Math.min(m.length, 7) + 3 * kinds + 2 * m.filter((x) => x.attachments.length).length
+      if (score > most) { most = score; best = c }
+    }
+    await p.goto(`${house.base}/?view=all`); await p.getByTestId('inbox').locator('.row').first().waitFor(); await shot('inbox')
+    await p.goto(`${house.base}/c/${best.id}?view=all`); await p.getByTestId('message').first().waitFor(); await shot('desk')
+    await p.goto(`${house.base}/customers/${best.customer.id}`); await shot('customer')
+    await p.goto(`${house.base}/settings/channels`); await shot('channels')
+    await p.goto(`${house.base}/settings/channels/new?kind=telegram`); await shot('channel-new')
+    await p.goto(`${house.base}/settings/staff`); await shot('staff')
+    await p.goto(`${house.base}/settings/me`); await shot('me')
+    await p.goto(`${house.base}/work-items`); await shot('work-items')
+    await p.goto(`${house.base}/demo/play`); await waitFor(async () => (await p.locator('.person').count()) > 0, 'people to play'); await shot('play')
+    await context.clearCookies()
+    await p.goto(`${house.base}/sign-in`); await p.locator('input[type=email]').waitFor(); await shot('sign-in')
+    await context.close()
+    console.log(`${lang} ${size.width} ${scheme}`)
+  }
+} finally {
+  await browser.close()
+  await house.stop()
+}
