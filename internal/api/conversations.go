@@ -384,6 +384,13 @@ func (s *Server) conversationRoutes() {
 					return err
 				}
 			}
+			address := to.Address
+			if to.New { // made a moment ago: nobody has used it
+				address.UsedAt = time.Time{}
+			}
+			if ok, why, _ := reach.CanReach(s.Accounts, c, address, s.Now()); !ok {
+				return problem(http.StatusConflict, "cannot_send", why.In(s.lang(ctx)))
+			}
 			r, err = conversation.Start(ctx, tx, to.Customer.ID, to.Customer.Name, b.Subject, actor(u), s.Now())
 			if err != nil {
 				return err

@@ -459,3 +459,9 @@ func prefixes(list ...string) (out []netip.Prefix) {
 	}
 	return out
 }
+
+func tokenFor(email string) app.Command {
+	return app.Command{TokenCreate: &app.TokenCreate{Email: email, Name: "test"}}
+}
+
+func publicURL(c *app.Config) { c.PublicURL = "https://desk.example" }

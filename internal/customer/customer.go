@@ -286,24 +286,21 @@ func IDs(ctx context.Context, q db.Querier, id string) ([]string, error) {
 func Survivors(ctx context.Context, q db.Querier, ids []string) (map[string]string, error) {
 	out := map[string]string{}
 	list, args := db.In(2, ids)
-	rows, err := q.Query(ctx, `SELECT id, merged_into FROM customer WHERE org = $1 AND merged_into <> '' AND id IN `+list, args...)
+	// One query, however many of them were merged: lists of conversations ask this for every page.
+	rows, err := q.Query(ctx, `WITH RECURSIVE up(start, id, parent) AS (
+			SELECT id, id, merged_into FROM customer WHERE org = $1 AND merged_into <> '' AND id IN `+list+`
+			UNION SELECT up.start, c.id, c.merged_into FROM up JOIN customer c ON c.org = $1 AND c.id = up.parent)
+		SELECT start, id FROM up WHERE parent = ''`, args...)
 	err = db.Each(rows, err, func() error {
-		var id, into string
-		if err := rows.Scan(&id, &into); err != nil {
+		var id, survivor string
+		if err := rows.Scan(&id, &survivor); err != nil {
 			return err
 		}
-		out[id] = into
+		out[id] = survivor
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("resolve merged customers: %w", err)
-	}
-	for id, into := range out {
-		c, err := root(ctx, q, into)
-		if err != nil {
-			return nil, err
-		}
-		out[id] = c.ID
 	}
 	return out, nil
 }

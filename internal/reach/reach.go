@@ -37,6 +37,27 @@ func CanSend(accounts *account.Accounts, c account.Channel) (bool, channel.Text)
 	return true, channel.Text{}
 }
 
+// CanReach says whether a channel can send to this address now, and if not, why. closes is when the window for
+// free-form answers closes; zero = no window.
+func CanReach(accounts *account.Accounts, c account.Channel, a customer.Address, now time.Time) (ok bool, why channel.Text, closes time.Time) {
+	if ok, why = CanSend(accounts, c); !ok {
+		return false, why, closes
+	}
+	caps := accounts.Driver(c.Kind).Capabilities()
+	switch {
+	case !a.OptedOutAt.IsZero():
+		return false, channel.Text{DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert.", EN: "The customer has left this channel or blocked us."}, closes
+	case !caps.WriteFirst && a.UsedAt.IsZero():
+		return false, channel.Text{DE: "Auf diesem Kanal muss der Kunde zuerst schreiben.", EN: "On this channel the customer has to write first."}, closes
+	case caps.Window > 0:
+		closes = a.UsedAt.Add(caps.Window)
+		if !closes.After(now) {
+			return false, channel.Text{DE: "Das Antwortfenster dieses Kanals ist geschlossen.", EN: "The channel's window for answers is closed."}, closes
+		}
+	}
+	return true, channel.Text{}, closes
+}
+
 // Options lists every way to answer a conversation, and which is best (an index, −1 if none can send): the way by which
 // the customer wrote last, otherwise the address used most recently.
 func Options(org string, r conversation.Row, addresses []customer.Address, accounts *account.Accounts, now time.Time) ([]Option, int) {
@@ -61,20 +82,7 @@ func Options(org string, r conversation.Row, addresses []customer.Address, accou
 		channels[0], channels[known] = channels[known], channels[0]
 		for _, c := range channels {
 			o := Option{Channel: c, Address: a}
-			o.CanSend, o.WhyNot = CanSend(accounts, c)
-			caps := accounts.Driver(c.Kind).Capabilities()
-			switch {
-			case !o.CanSend:
-			case !a.OptedOutAt.IsZero():
-				o.CanSend, o.WhyNot = false, channel.Text{DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert.", EN: "The customer has left this channel or blocked us."}
-			case !caps.WriteFirst && a.UsedAt.IsZero():
-				o.CanSend, o.WhyNot = false, channel.Text{DE: "Auf diesem Kanal muss der Kunde zuerst schreiben.", EN: "On this channel the customer has to write first."}
-			case caps.Window > 0:
-				o.WindowClosesAt = a.UsedAt.Add(caps.Window)
-				if !o.WindowClosesAt.After(now) {
-					o.CanSend, o.WhyNot = false, channel.Text{DE: "Das Antwortfenster dieses Kanals ist geschlossen.", EN: "The channel's window for answers is closed."}
-				}
-			}
+			o.CanSend, o.WhyNot, o.WindowClosesAt = CanReach(accounts, c, a, now)
 			out = append(out, o)
 		}
 	}
