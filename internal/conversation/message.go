@@ -52,7 +52,8 @@ type Message struct {
 	Raw          string // id of the raw body it came in
 	Event        *Event
 	Reactions    []Reaction
-	At           time.Time
+	At           time.Time // as its provider or author says
+	ReceivedAt   time.Time // by our own clock
 	EditedAt     time.Time
 	DeletedAt    time.Time
 }
@@ -80,19 +81,19 @@ type Reaction struct {
 }
 
 const messageColumns = `id, conversation, pos, kind, direction, author, author_id, author_name, channel, channel_kind, address, address_value, assurance, subject, text, html, remote_images,
-	headers, external_id, reply_to, attachments, automatic, unsupported, client_id, source_key, raw, event, reactions, at, edited_at, deleted_at`
+	headers, external_id, reply_to, attachments, automatic, unsupported, client_id, source_key, raw, event, reactions, at, received_at, edited_at, deleted_at`
 
 func scanMessage(rows *db.Rows) (Message, error) {
 	var m Message
 	var direction, author, kind, assurance, headers, ev, reactions string
-	var automatic, at, edited, deleted int64
+	var automatic, at, received, edited, deleted int64
 	err := rows.Scan(&m.ID, &m.Conversation, &m.Pos, &m.Kind, &direction, &author, &m.AuthorID, &m.AuthorName, &m.Channel, &kind, &m.Address, &m.AddressValue, &assurance, &m.Subject, &m.Text, &m.HTML, &m.RemoteImages,
-		&headers, &m.ExternalID, &m.ReplyTo, &m.Attachments, &automatic, &m.Unsupported, &m.ClientID, &m.SourceKey, &m.Raw, &ev, &reactions, &at, &edited, &deleted)
+		&headers, &m.ExternalID, &m.ReplyTo, &m.Attachments, &automatic, &m.Unsupported, &m.ClientID, &m.SourceKey, &m.Raw, &ev, &reactions, &at, &received, &edited, &deleted)
 	if err != nil {
 		return m, err
 	}
 	m.In, m.Author, m.ChannelKind, m.Assurance, m.Automatic = direction == "in", channel.Author(author), channel.Kind(kind), channel.Assurance(assurance), automatic == 1
-	m.At, m.EditedAt, m.DeletedAt = db.Time(at), db.Time(edited), db.Time(deleted)
+	m.At, m.ReceivedAt, m.EditedAt, m.DeletedAt = db.Time(at), db.Time(received), db.Time(edited), db.Time(deleted)
 	if headers != "" {
 		err = json.Unmarshal([]byte(headers), &m.Headers)
 	}
@@ -112,10 +113,10 @@ func insertMessage(ctx context.Context, tx *db.Tx, m *Message) error {
 		direction = "in"
 	}
 	h := m.Headers
-	_, err := tx.Exec(ctx, `INSERT INTO message (org, `+messageColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32)`,
+	_, err := tx.Exec(ctx, `INSERT INTO message (org, `+messageColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33)`,
 		m.ID, m.Conversation, m.Pos, m.Kind, direction, string(m.Author), m.AuthorID, m.AuthorName, m.Channel, string(m.ChannelKind), m.Address, m.AddressValue, string(m.Assurance), m.Subject, m.Text, m.HTML, m.RemoteImages,
 		jsonText(h, len(h.From)+len(h.To)+len(h.Cc)+len(h.Bcc) == 0), m.ExternalID, m.ReplyTo, m.Attachments, db.Bool(m.Automatic), m.Unsupported, m.ClientID, m.SourceKey, m.Raw,
-		jsonText(m.Event, m.Event == nil), jsonText(m.Reactions, len(m.Reactions) == 0), db.Micro(m.At), db.Micro(m.EditedAt), db.Micro(m.DeletedAt))
+		jsonText(m.Event, m.Event == nil), jsonText(m.Reactions, len(m.Reactions) == 0), db.Micro(m.At), db.Micro(cmp.Or(m.ReceivedAt, m.At)), db.Micro(m.EditedAt), db.Micro(m.DeletedAt))
 	if err != nil {
 		return fmt.Errorf("store message: %w", err)
 	}
@@ -375,10 +376,10 @@ func Remove(ctx context.Context, tx *db.Tx, id string) (Message, []Attachment, e
 			return err
 		}
 		if first {
-			r.LastAt, r.LastBy, r.LastIn, r.LastText, first = v.At, v.Author, v.In, preview(v), false
+			r.LastAt, r.LastBy, r.LastIn, r.LastText, first = v.ReceivedAt, v.Author, v.In, preview(v), false
 		}
 		if waiting && v.In && !v.Automatic {
-			r.WaitingSince = v.At
+			r.WaitingSince = v.ReceivedAt
 		}
 		waiting = waiting && (v.In || v.Automatic)
 		return nil
@@ -419,6 +420,8 @@ func Start(ctx context.Context, tx *db.Tx, customer, name, subject string, by Ac
 func preview(m Message) string {
 	t := oneLine(m.Text, 140)
 	switch {
+	case !m.DeletedAt.IsZero(): // taken back: not shown in the list either
+		t = "🗑"
 	case t != "":
 	case m.Unsupported != "":
 		t = "[" + m.Unsupported + "]"

@@ -97,7 +97,7 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		Channel: in.Channel.ID, ChannelKind: in.Channel.Kind, Address: in.Address, AddressValue: in.AddressValue, Assurance: in.Assurance,
 		Subject: oneLine(in.Message.Subject, 400), Text: cleanText(in.Message.Text), HTML: in.HTML, RemoteImages: in.RemoteImages,
 		Headers: Headers{From: in.Message.From, To: in.Message.To, Cc: in.Message.Cc}, ExternalID: in.Message.ExternalID,
-		Attachments: len(in.Files), Automatic: in.Message.Automatic, Unsupported: oneLine(in.Message.Unsupported, 100), SourceKey: in.Key, Raw: in.Raw, At: in.At,
+		Attachments: len(in.Files), Automatic: in.Message.Automatic, Unsupported: oneLine(in.Message.Unsupported, 100), SourceKey: in.Key, Raw: in.Raw, At: in.At, ReceivedAt: now,
 	}
 	if in.Edited {
 		m.EditedAt = in.At
@@ -148,7 +148,7 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 // known deals with a message whose external id is here already: the second mailbox of the same mail, or the original
 // of a message whose edit overtook it.
 func known(ctx context.Context, tx *db.Tx, in In) (Received, bool, error) {
-	old, err := byExternalID(ctx, tx, in.Channel.Kind, []string{in.Message.ExternalID})
+	old, err := byExternalID(ctx, tx, in.Channel, in.Threaded, []string{in.Message.ExternalID})
 	if err != nil {
 		return Received{}, false, err
 	}
@@ -166,16 +166,20 @@ func known(ctx context.Context, tx *db.Tx, in In) (Received, bool, error) {
 	return Received{}, false, nil
 }
 
-func byExternalID(ctx context.Context, q db.Querier, kind channel.Kind, ids []string) ([]Message, error) {
+// byExternalID finds messages by the provider's ids, newest first. A Message-ID is unique in the world and known to all
+// our mailboxes; other providers count anew for each account.
+func byExternalID(ctx context.Context, q db.Querier, a channel.Account, threaded bool, ids []string) ([]Message, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	var out []Message
 	list, args := db.In(3, ids)
-	rows, err := q.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND channel_kind = $2 AND external_id <> '' AND external_id IN `+list+` ORDER BY at DESC LIMIT 50`, append([]any{string(kind)}, args...)...)
+	rows, err := q.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND channel_kind = $2 AND external_id <> '' AND external_id IN `+list+` ORDER BY at DESC LIMIT 50`, append([]any{string(a.Kind)}, args...)...)
 	err = db.Each(rows, err, func() error {
 		m, err := scanMessage(rows)
-		out = append(out, m)
+		if threaded || m.Channel == a.ID {
+			out = append(out, m)
+		}
 		return err
 	})
 	if err != nil {
@@ -265,7 +269,7 @@ func byThread(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, bool
 	for i := len(in.Message.References) - 1; i >= 0 && len(refs) < 30; i-- { // newest first
 		refs = append(refs, in.Message.References[i])
 	}
-	found, err := byExternalID(ctx, tx, in.Channel.Kind, refs)
+	found, err := byExternalID(ctx, tx, in.Channel, in.Threaded, refs)
 	if err != nil || len(found) == 0 {
 		return Place{}, false, err
 	}
@@ -300,7 +304,7 @@ func resume(ctx context.Context, tx *db.Tx, id string, now time.Time) (Place, er
 
 // quoted finds the message that the inbound one quotes, within the same conversation.
 func quoted(ctx context.Context, tx *db.Tx, in In, conversation string) (string, error) {
-	found, err := byExternalID(ctx, tx, in.Channel.Kind, []string{in.Message.ReplyTo})
+	found, err := byExternalID(ctx, tx, in.Channel, in.Threaded, []string{in.Message.ReplyTo})
 	if err != nil {
 		return "", err
 	}
@@ -312,9 +316,10 @@ func quoted(ctx context.Context, tx *db.Tx, in In, conversation string) (string,
 	return "", nil
 }
 
-// Find gives the newest message with this external id that was exchanged with the address; "" matches any address.
-func Find(ctx context.Context, q db.Querier, kind channel.Kind, external, address string) (Message, error) {
-	found, err := byExternalID(ctx, q, kind, []string{external})
+// Find gives the newest message with this external id that was exchanged with the address by this channel (threaded: by
+// any of its kind); "" matches any address.
+func Find(ctx context.Context, q db.Querier, a channel.Account, threaded bool, external, address string) (Message, error) {
+	found, err := byExternalID(ctx, q, a, threaded, []string{external})
 	if err != nil {
 		return Message{}, err
 	}
@@ -353,16 +358,25 @@ func Edit(ctx context.Context, tx *db.Tx, m Message, text, html string, at time.
 		return fmt.Errorf("change message: %w", err)
 	}
 	touched(tx, m)
+	m.Text, m.HTML = text, html
+	return relist(ctx, tx, m)
+}
+
+// relist brings a change of a message into the list, if it is the last one of its conversation.
+func relist(ctx context.Context, tx *db.Tx, m Message) error {
 	r, err := load(ctx, tx, m.Conversation)
 	if err != nil {
 		return err
 	}
-	if r.Pos == m.Pos {
-		m.Text = text
-		r.LastText = preview(m)
-		return save(ctx, tx, &r, false)
+	var later int64
+	if err := tx.Row(ctx, `SELECT COUNT(*) FROM message WHERE org = $1 AND conversation = $2 AND pos > $3 AND kind = 'message'`, m.Conversation, m.Pos).Scan(&later); err != nil {
+		return fmt.Errorf("look for later messages: %w", err)
 	}
-	return nil
+	if later > 0 || r.LastText == preview(m) {
+		return nil
+	}
+	r.LastText = preview(m)
+	return save(ctx, tx, &r, false)
 }
 
 // Delete notes that the customer took a message back. Its content stays for the record but is no longer shown.
@@ -374,7 +388,8 @@ func Delete(ctx context.Context, tx *db.Tx, m Message, at time.Time) error {
 		return fmt.Errorf("take message back: %w", err)
 	}
 	touched(tx, m)
-	return nil
+	m.DeletedAt = at
+	return relist(ctx, tx, m)
 }
 
 // React keeps somebody's newest reaction on a message; an empty emoji takes it away.

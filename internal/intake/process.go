@@ -347,7 +347,7 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 		}
 		return err
 	case channel.ReadEvent:
-		m, err := conversation.Find(ctx, tx, it.acct.Kind, e.Ref, "")
+		m, err := conversation.Find(ctx, tx, it.acct, i.threaded(it), e.Ref, "")
 		if errors.Is(err, conversation.ErrNoSuch) {
 			return errLater
 		}
@@ -360,7 +360,7 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 		if err != nil {
 			return err
 		}
-		m, err := conversation.Find(ctx, tx, it.acct.Kind, e.Ref, s.Address.ID)
+		m, err := conversation.Find(ctx, tx, it.acct, i.threaded(it), e.Ref, s.Address.ID)
 		if errors.Is(err, conversation.ErrNoSuch) {
 			return errLater
 		}
@@ -393,6 +393,11 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 	}
 }
 
+// threaded reports whether the event came by mail, where ids are the world's and threads are named.
+func (i *Intake) threaded(it *item) bool {
+	return i.Accounts.Driver(it.acct.Kind).Capabilities().Subject
+}
+
 func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it *item, at time.Time) error {
 	e := it.event
 	m := e.Message
@@ -422,7 +427,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		if ref == "" {
 			ref = m.ExternalID
 		}
-		old, err := conversation.Find(ctx, tx, it.acct.Kind, ref, s.Address.ID)
+		old, err := conversation.Find(ctx, tx, it.acct, i.threaded(it), ref, s.Address.ID)
 		if err == nil {
 			return conversation.Edit(ctx, tx, old, m.Text, it.html, at)
 		}
@@ -432,7 +437,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		m.ExternalID = ref // the edit overtook its original
 	}
 	in := conversation.In{
-		Channel: it.acct, Threaded: i.Accounts.Driver(it.acct.Kind).Capabilities().Subject,
+		Channel: it.acct, Threaded: i.threaded(it),
 		Customer: s.Customer.ID, CustomerName: s.Customer.Name, Address: s.Address.ID, AddressValue: s.Address.Value, Assurance: assurance,
 		CustomerIDs: func() ([]string, error) { return customer.IDs(ctx, tx, s.Customer.ID) },
 		AuthorName:  s.Address.Name, Message: *m, HTML: it.html, Source: it.source, RemoteImages: it.images, Key: it.key, Raw: it.raw, At: at, Files: it.files, Edited: e.Type == channel.EditEvent,

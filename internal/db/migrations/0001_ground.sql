@@ -79,7 +79,7 @@ CREATE TABLE message (org TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT
   address TEXT NOT NULL, address_value TEXT NOT NULL, assurance TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, html TEXT NOT NULL, remote_images BIGINT NOT NULL,
   headers TEXT NOT NULL, external_id TEXT NOT NULL, reply_to TEXT NOT NULL, attachments BIGINT NOT NULL, automatic BIGINT NOT NULL, unsupported TEXT NOT NULL,
   client_id TEXT NOT NULL, source_key TEXT NOT NULL, raw TEXT NOT NULL, event TEXT NOT NULL, reactions TEXT NOT NULL,
-  at BIGINT NOT NULL, edited_at BIGINT NOT NULL, deleted_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
+  at BIGINT NOT NULL, received_at BIGINT NOT NULL, edited_at BIGINT NOT NULL, deleted_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX message_pos ON message (org, conversation, pos);
 CREATE INDEX message_external ON message (org, channel_kind, external_id) WHERE external_id <> '';
 CREATE UNIQUE INDEX message_client ON message (org, client_id, conversation) WHERE client_id <> '';
