@@ -160,10 +160,32 @@ func known(ctx context.Context, tx *db.Tx, in In) (Received, bool, error) {
 		case m.SourceKey == in.Key:
 			return Received{Message: m, Duplicate: true}, true, nil
 		case !in.Threaded && (!m.EditedAt.IsZero() || !m.DeletedAt.IsZero()):
-			return Received{Message: m, Duplicate: true}, true, keepVersion(ctx, tx, m.ID, in.At, in.Message.Text, in.HTML)
+			return Received{Message: m, Duplicate: true}, true, original(ctx, tx, m, in)
 		}
 	}
 	return Received{}, false, nil
+}
+
+// original adds to a message that was made by its edit what its original says.
+func original(ctx context.Context, tx *db.Tx, m Message, in In) error {
+	if err := keepVersion(ctx, tx, m.ID, in.At, cleanText(in.Message.Text), in.HTML); err != nil {
+		return err
+	}
+	files := m.Attachments
+	if files == 0 {
+		files = len(in.Files)
+		for i, f := range in.Files {
+			f.Message, f.Name = m.ID, CleanFileName(f.Name)
+			if err := AddAttachment(ctx, tx, f, i, in.At); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := tx.Exec(ctx, `UPDATE message SET at = $3, attachments = $4 WHERE org = $1 AND id = $2`, m.ID, db.Micro(in.At), files); err != nil {
+		return fmt.Errorf("date a message by its original: %w", err)
+	}
+	touched(tx, m)
+	return nil
 }
 
 // byExternalID finds messages by the provider's ids, newest first. A Message-ID is unique in the world and known to all
