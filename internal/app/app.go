@@ -75,6 +75,7 @@ type Config struct {
 	Now            func() time.Time
 	// SMTPPerMinute overrides the limit of messages per minute from one address (tests, benches).
 	SMTPPerMinute  int
+	Drivers        []channel.Driver                   // nil = Drivers()
 	Extra          func(*App) map[string]http.Handler // further pages (the demo's)
 	FrameAncestors string
 }
@@ -123,6 +124,9 @@ func OpenCore(ctx context.Context, c Config) (*Core, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	if c.Drivers == nil {
+		c.Drivers = Drivers()
+	}
 	v, err := vault.Open(c.Dir, c.KeyFile)
 	if err != nil {
 		return nil, err
@@ -135,7 +139,7 @@ func OpenCore(ctx context.Context, c Config) (*Core, error) {
 	if err := org.Ensure(ctx, d, c.Now()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if core.Accounts, err = account.New(ctx, d, v, Drivers(), c.Log); err != nil {
+	if core.Accounts, err = account.New(ctx, d, v, c.Drivers, c.Log); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	core.Auth = auth.New(d, v, c.Now)

@@ -13,12 +13,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/api"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
@@ -109,6 +111,14 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 	}
 	d.Population = sim.NewPopulation(p)
 	c.Now, c.AllowPrivate, c.FrameAncestors, c.Postgres = d.clock.Now, true, "'self'", ""
+	var past atomic.Bool
+	past.Store(true)
+	c.Drivers = Drivers()
+	for i, dr := range c.Drivers {
+		if t, ok := dr.(telegram.Driver); ok {
+			c.Drivers[i] = demoTelegram{t, &past}
+		}
+	}
 	c.Extra = func(*App) map[string]http.Handler { return d.handlers() }
 	if d.App, err = Start(ctx, c); err != nil {
 		return d, err
@@ -133,12 +143,30 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 			return d, fmt.Errorf("play the past: %w", err)
 		}
 	}
+	past.Store(false)
 	var run context.Context
 	run, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.run.Go(func() { d.Population.Run(run, d.Providers.Do) })
 	d.run.Go(func() { d.forget(run) })
 	return d, nil
 }
+
+// demoTelegram keeps no pace in the past, where hours lie between two messages of a chat though they are sent within
+// one second. The simulator still refuses what is too fast by its own clock.
+type demoTelegram struct {
+	telegram.Driver
+	past *atomic.Bool
+}
+
+// Pace implements channel.Paced.
+func (t demoTelegram) Pace() (perAccount, perAddress time.Duration) {
+	if t.past.Load() {
+		return 0, 0
+	}
+	return t.Driver.Pace()
+}
+
+var _ channel.Paced = demoTelegram{}
 
 // Close ends the customers, the house and the providers, in this order.
 func (d *Demo) Close() error {
@@ -236,8 +264,12 @@ func (o *demoOffice) find(ctx context.Context, l sim.Line) (m conversation.Messa
 		ref = l.Address + ":" + l.Ref
 	}
 	q := o.DB.Org(org.Default)
+	by := o.Accounts.ByKind(org.Default, l.Channel)
+	if len(by) == 0 {
+		return m, fmt.Errorf("the demo has no %s channel", l.Channel)
+	}
 	err = o.until(ctx, "a message is in its conversation", func() (bool, error) {
-		m, err = conversation.Find(ctx, q, l.Channel, ref, "")
+		m, err = conversation.Find(ctx, q, by[0].Account, l.Channel == sim.Email, ref, "")
 		if errors.Is(err, conversation.ErrNoSuch) {
 			return false, nil
 		}
