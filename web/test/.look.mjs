@@ -6,7 +6,7 @@ const b = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['-
 const mock = await startMock({})
 const golf = mock.db.conversations[0].id, police = mock.db.conversations[1].id, ay = mock.db.customers[0].id
 const want = process.argv[2] ? new RegExp(process.argv[2]) : /./
-const pages = { inbox: '/?view=mine', golf: `/c/${golf}?view=mine`, police: `/c/${police}?view=mine`, customers: '/customers', customer: `/customers/${ay}`, channels: '/settings/channels', channel: `/settings/channels/${mock.db.channels[1].id}`, 'channel-new': '/settings/channels/new?kind=email', staff: '/settings/staff', me: '/settings/me', work: '/work-items', compose: '/?view=mine&new=1', play: '/play', 'sign-in': '/sign-in' }
+const pages = process.env.MIN ? { golf: `/c/${golf}?view=mine`, play: '/play', channel: `/settings/channels/${mock.db.channels[1].id}`, staff: '/settings/staff', police: `/c/${police}?view=mine` } : { inbox: '/?view=mine', golf: `/c/${golf}?view=mine`, police: `/c/${police}?view=mine`, customers: '/customers', customer: `/customers/${ay}`, channels: '/settings/channels', channel: `/settings/channels/${mock.db.channels[1].id}`, 'channel-new': '/settings/channels/new?kind=email', staff: '/settings/staff', me: '/settings/me', work: '/work-items', compose: '/?view=mine&new=1', play: '/play', 'sign-in': '/sign-in' }
 for (const [w, h] of [[1440, 900], [360, 740], [820, 900]]) for (const scheme of ['light', 'dark']) {
   if (w === 820 && scheme === 'dark') continue
   const ctx = await b.newContext({ viewport: { width: w, height: h }, colorScheme: scheme, locale: 'de-DE', hasTouch: w === 360 })

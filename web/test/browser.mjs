@@ -472,6 +472,25 @@ test('earlier messages come on scrolling, the place is kept', async ({ page, moc
   await page.getByTestId('message').filter({ hasText: 'Nachricht 1:' }).waitFor()
 })
 
+test('whoever reads further up is told of what is new below', async ({ page, mock }) => {
+  const long = mock.db.conversations.find((r) => r.subject === 'Langer Verlauf')
+  await open(page, mock, `/c/${long.id}?view=all`)
+  await page.locator('.stream').evaluate((el) => (el.scrollTop = -1500))
+  await page.waitForTimeout(300)
+  const m = mock.db.messages.get(long.id)
+  mock.inboundTo(long.id, 'Ganz neu')
+  await page.getByRole('button', { name: 'Neue Nachricht unten' }).click()
+  await page.getByTestId('message').filter({ hasText: 'Ganz neu' }).waitFor()
+  assert.ok(m.length > 180)
+})
+
+test('a partner sees only what is assigned', async ({ page, mock }) => {
+  mock.db.staff[0].role = 'partner'
+  await page.goto(mock.url + '/?view=mine')
+  await page.getByTestId('inbox').waitFor()
+  for (const name of ['Unverteilt', 'Alle', 'Kunden', 'Einrichten']) assert.equal(await page.getByRole('navigation', { name: 'Bereiche' }).getByRole('link', { name }).count(), 0)
+})
+
 test('100,000 conversations: few nodes, quick scrolling; 300 frames a second do not freeze it', { mock: { rows: 100_000 }, widths: [wide], slow: true }, async ({ page, mock }) => {
   await page.goto(mock.url + '/?view=all')
   await page.getByTestId('inbox').waitFor()

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png' }
 const csp = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; object-src 'none'"
-const dist = fileURLToPath(new URL('../dist', import.meta.url))
+const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url))
 const minute = 60_000, hour = 60 * minute, day = 24 * hour
 
 // A 96 × 72 picture, so that attachments have something to show.
@@ -172,6 +172,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     playLive.forEach((send) => send({ customer: c.id, channel }))
     return m
   }
+  function inboundTo(rid, text) { const r = db.conversations.find((x) => x.id === rid); const m = msg(r, { text }); r.waiting_since ??= iso(now()); r.unread++; messageFrame(m); rowFrame(r) }
   const playLive = new Set()
 
   function deliver(m, states) {
@@ -257,7 +258,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       let file = normalize(join(dist, path === '/play' ? '/play.html' : path))
       if (!file.startsWith(dist) || !existsSync(file) || statSync(file).isDirectory()) file = join(dist, 'index.html')
       res.writeHead(200, { 'Content-Type': types[extname(file)] ?? 'application/octet-stream', 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff' })
-      createReadStream(file).pipe(res)
+      createReadStream(file).on('error', () => res.end()).pipe(res)   // a build may be running
     }
 
     function api(p, b, raw) {
@@ -450,7 +451,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     socket.on('error', leave)
   })
 
-  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({ url: `http://127.0.0.1:${server.address().port}`, db, inbound, frame, close: () => { for (const l of live) l.close?.(); server.closeAllConnections(); server.close() } })))
+  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({ url: `http://127.0.0.1:${server.address().port}`, db, inbound, inboundTo, frame, close: () => { for (const l of live) l.close?.(); server.closeAllConnections(); server.close() } })))
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

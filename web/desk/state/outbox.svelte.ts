@@ -25,17 +25,18 @@ class Outbox {
   private timer: ReturnType<typeof setTimeout> | undefined
   private done = new Set<(p: Parcel, f: Fate) => void>()
 
-  private get key() { return `rw:draft:out:${session.me}` }
+  // One key for each message, so that two tabs do not write over each other's; it stays when its author signs out.
+  private get prefix() { return `rw:out:${session.me}:` }
 
   load() {
-    try { this.list = JSON.parse(store.get(this.key) ?? '[]') } catch { this.list = [] }
+    this.list = store.keys(this.prefix).flatMap((k) => { try { return [JSON.parse(store.get(k)!) as Parcel] } catch { return [] } })
+      .sort((a, b) => (a.at < b.at ? -1 : 1))
     if (this.list.length) this.drain()
   }
-  private save() {
-    if (this.list.length) store.set(this.key, JSON.stringify(this.list))
-    else store.remove(this.key)
+  private remove(id: string) {
+    this.list = this.list.filter((p) => p.out.client_id !== id)
+    store.remove(this.prefix + id)
   }
-  private remove(id: string) { this.list = this.list.filter((p) => p.out.client_id !== id); this.save() }
 
   onFate(fn: (p: Parcel, f: Fate) => void) { this.done.add(fn); return () => this.done.delete(fn) }
   of(conversation: string) { return this.list.filter((p) => p.conversation === conversation) }
@@ -43,7 +44,7 @@ class Outbox {
   /** send keeps the message first, then tries. Order within a conversation is kept. */
   send(p: Parcel): Promise<Fate> {
     this.list = [...this.list, p]
-    this.save()
+    store.set(this.prefix + p.out.client_id, JSON.stringify(p))
     return this.attempt(p)
   }
 

@@ -45,8 +45,11 @@ class SessionState {
   }
 
   async signOut() {
-    try { await del('/api/v1/session') } catch { /* the cookie may be gone already */ }
-    for (const k of store.keys('rw:draft:')) store.remove(k)
+    try { await del('/api/v1/session') } catch (e) {
+      if (e instanceof Problem && e.status === 0) throw e   // the cookie still opens the desk: better say so
+    }
+    // Drafts of replies are on the server. What is only here stays for its author: notes, and messages on their way.
+    for (const k of store.keys(`rw:draft:${this.me}:`)) if (!k.endsWith(':note')) store.remove(k)
     this.now = null
     this.state = 'out'
     this.ended = false

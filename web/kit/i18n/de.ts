@@ -367,7 +367,7 @@ export const de = {
   settingName: (key: string) => ({ address: 'E-Mail-Adresse', token: 'Token', host: 'Server', port: 'Port', tls: 'Verschlüsselung', user: 'Benutzername', password: 'Passwort', tenant: 'Mandant', domain: 'Domain', selector: 'Selektor', mode: 'Betriebsart' })[key.split('_').at(-1) ?? ''] ?? '',
   cannotSend: 'Kann nicht senden:',
   advancedSettings: 'Weitere Angaben',
-  defaultIs: (v: string) => `sonst: ${v}`,
+  defaultIs: (v: string) => `${v} (Vorgabe)`,
   ownerOnly: 'Das richten Inhaber und Leitung ein.',
   staffIntro: 'Wer hier mitarbeitet und was er darf.',
   invite: 'Einladen',

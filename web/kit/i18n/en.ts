@@ -358,7 +358,7 @@ export const en: Dict = {
   settingName: (key) => ({ address: 'E-mail address', token: 'Token', host: 'Server', port: 'Port', tls: 'Encryption', user: 'User name', password: 'Password', tenant: 'Tenant', domain: 'Domain', selector: 'Selector', mode: 'Mode' })[key.split('_').at(-1) ?? ''] ?? '',
   cannotSend: 'Cannot send:',
   advancedSettings: 'More settings',
-  defaultIs: (v) => `otherwise: ${v}`,
+  defaultIs: (v) => `${v} (default)`,
   ownerOnly: 'Owners and managers set this up.',
   staffIntro: 'Who works here and what they may do.',
   invite: 'Invite',
