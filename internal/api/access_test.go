@@ -15,7 +15,7 @@ import (
 type world struct {
 	mark                                                                                 string
 	conversation, message, answer, delivery, workItem, customer, address, channel, staff string
-	attachment, attachmentURL, draft                                                     string
+	attachment, attachmentURL                                                            string
 }
 
 // world makes one of everything in the organisation of the client. Every text in it holds the mark.

@@ -46,7 +46,7 @@ func (h *house) deliver(raw func(from string) []byte) object {
 					return true
 				}
 			}
-			break // the newest is first
+			return false // the newest is first
 		}
 		return false
 	})

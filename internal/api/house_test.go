@@ -17,9 +17,7 @@ import (
 	"time"
 
 	"github.com/rufweite/rufweite/internal/app"
-	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
-	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/db/dbtest"
@@ -442,16 +440,6 @@ func (h *house) otherOrg() *client {
 }
 
 func id() string { return db.NewID() }
-
-func secretsOf(h *house, id string) []string {
-	c, err := h.Accounts.Find(h.ctx(), id)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return telegram.Secrets(c.Account)
-}
-
-var _ = channel.Kind("")
 
 func prefixes(list ...string) (out []netip.Prefix) {
 	for _, s := range list {

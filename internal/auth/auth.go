@@ -81,9 +81,8 @@ type Auth struct {
 }
 
 type cached struct {
-	user    User
-	session bool
-	until   time.Time
+	user  User
+	until time.Time
 }
 
 // New makes an Auth.

@@ -5,6 +5,7 @@ package real_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -86,7 +87,7 @@ func plain(contentType, encoding string, body io.Reader) (string, error) {
 		r := multipart.NewReader(body, params["boundary"])
 		for {
 			part, err := r.NextRawPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return "", nil
 			}
 			if err != nil {

@@ -46,7 +46,7 @@ func Compose(w io.Writer, a channel.Account, out channel.Outgoing, hostname stri
 }
 
 type composer struct {
-	w    *bufio.Writer
+	w    *bufio.Writer // keeps the first error until Flush
 	seed string
 }
 
@@ -132,12 +132,12 @@ func (c *composer) field(name, value string) {
 	line := name + ":"
 	for _, word := range strings.Split(value, " ") {
 		if len(line)+1+len(word) > 78 && strings.TrimSpace(line) != "" && word != "" {
-			c.w.WriteString(line + "\r\n")
+			_, _ = c.w.WriteString(line + "\r\n")
 			line = ""
 		}
 		line += " " + word
 	}
-	c.w.WriteString(line + "\r\n")
+	_, _ = c.w.WriteString(line + "\r\n")
 }
 
 // words encodes an unstructured value (RFC 2047) if it needs to be.
@@ -287,7 +287,7 @@ func (c *composer) file(f channel.File) error {
 	name := cleanFileName(f.Name, kind)
 	c.field("Content-Type", kind+"; "+parameter("name", name))
 	c.field("Content-Disposition", "attachment; "+parameter("filename", name))
-	c.w.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
+	_, _ = c.w.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
 	if f.Open == nil {
 		return &fileError{name, fmt.Errorf("no content")}
 	}

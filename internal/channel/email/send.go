@@ -133,7 +133,7 @@ func (Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing,
 		return channel.Receipt{}, classify(stageAnswer, c.why(err))
 	}
 	c.CommandTimeout = 5 * time.Second
-	c.Quit() // the message is accepted whatever the server says now
+	_ = c.Quit() // the message is accepted whatever the server says now
 	return channel.Receipt{ExternalID: messageID(a, out, env.Hostname), State: channel.Sent}, nil
 }
 

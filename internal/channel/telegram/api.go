@@ -170,7 +170,7 @@ func dialing(err error) bool {
 
 // clean takes the URL, and with it the token, out of an error.
 func (b bot) clean(err error) error {
-	if ue, ok := err.(*url.Error); ok { // of http.Client, outermost; a wrapped one is found by the token below
+	if ue, ok := err.(*url.Error); ok { //nolint:errorlint // of http.Client, outermost; a wrapped one is found by the token below
 		err = ue.Err
 	}
 	if b.token != "" && strings.Contains(err.Error(), b.token) {

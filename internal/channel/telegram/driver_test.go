@@ -153,8 +153,8 @@ func TestEditKeys(t *testing.T) {
 		}
 		return events[0].Key
 	}
-	if edit(1) == edit(2) || edit(1) != edit(1) {
-		t.Errorf("keys %s %s", edit(1), edit(2))
+	if first, again, second := edit(1), edit(1), edit(2); first == second || first != again {
+		t.Errorf("keys %s %s %s", first, again, second)
 	}
 }
 

@@ -207,8 +207,8 @@ func (c *Client) Compose(m Message) (raw []byte, messageID string) {
 	qp := func(kind, s string) {
 		fmt.Fprintf(&b, "Content-Type: %s; charset=%s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", kind, set)
 		w := quotedprintable.NewWriter(&b)
-		w.Write(bytesOf(strings.ReplaceAll(s, "\n", "\r\n")))
-		w.Close()
+		_, _ = w.Write(bytesOf(strings.ReplaceAll(s, "\n", "\r\n"))) // into memory
+		_ = w.Close()
 		b.WriteString("\r\n")
 	}
 	body := func() {

@@ -144,7 +144,7 @@ func Start(o Options) (*Mailbox, error) {
 	if o.ImplicitTLS {
 		serve = tls.NewListener(l, conf)
 	}
-	go s.Serve(serve)
+	go func() { _ = s.Serve(serve) }() // ends with Close
 	return m, nil
 }
 
@@ -369,7 +369,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 func (s *session) Data(r io.Reader) error {
 	fault := s.box.faultFor("")
 	if fault == DropInData {
-		io.CopyN(io.Discard, r, 100)
+		_, _ = io.CopyN(io.Discard, r, 100)
 		s.cut()
 		return errors.New("dropped")
 	}
@@ -402,7 +402,7 @@ func (s *session) Data(r io.Reader) error {
 		gone := make(chan struct{})
 		go func() {
 			// The client hangs up, sooner or later.
-			io.Copy(io.Discard, s.conn.Conn())
+			_, _ = io.Copy(io.Discard, s.conn.Conn())
 			close(gone)
 		}()
 		select {
@@ -422,7 +422,7 @@ func (s *session) cut() {
 		c = t.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
-		t.SetLinger(0)
+		_ = t.SetLinger(0)
 	}
 	c.Close()
 }

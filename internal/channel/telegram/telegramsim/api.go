@@ -146,7 +146,7 @@ func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, f *Fault, method
 	case f.Text != "":
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(max(f.Status, 200))
-		io.WriteString(w, f.Text)
+		_, _ = io.WriteString(w, f.Text)
 	default:
 		write(w, nil, &failure{code: f.Status, text: http.StatusText(f.Status), retryAfter: f.RetryAfter})
 	}
@@ -191,7 +191,7 @@ func read(r *http.Request) (parameters, map[string]uploaded, *failure) {
 		m := multipart.NewReader(body, options["boundary"])
 		for {
 			part, err := m.NextPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return p, files, nil
 			}
 			var content []byte
@@ -596,7 +596,7 @@ func Serve(h http.Handler, r *http.Request) (*http.Response, error) {
 	go func() {
 		defer func() {
 			v := recover()
-			if v != nil && v != http.ErrAbortHandler {
+			if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 				panic(v)
 			}
 			done <- v == nil

@@ -91,7 +91,6 @@ type pending struct {
 	flying  bool
 	wake    time.Time
 	delay   time.Duration
-	copies  int
 }
 
 type file struct {
