@@ -392,6 +392,9 @@ func (a *demoAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
 // customer.
 func (d *Demo) handlers() map[string]http.Handler {
 	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		demoProblem(w, r, http.StatusForbidden, "cross_origin", "Diese Anfrage kam von einer fremden Seite.", "This request came from another site.")
+	}))
 	return map[string]http.Handler{
 		"GET /demo/desk":                            http.HandlerFunc(d.serveSignIn),
 		"GET /demo/play":                            http.HandlerFunc(d.serveSignIn),

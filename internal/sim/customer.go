@@ -108,7 +108,7 @@ func facts(c *Customer, i int, rng *rand.Rand) *strings.Replacer {
 		"{kfz}", kfz, "{hausrat}", number("HR"), "{haft}", number("PHV"), "{haus}", number("WG"), "{recht}", number("RS"), "{reise}", number("AKV"), "{tier}", number("THV"),
 		"{kennzeichen}", plate, "{auto}", cars[rng.IntN(len(cars))], "{strasse}", streets[rng.IntN(len(streets))], "{ort}", home[6:], "{adresse}", street()+", "+home, "{neu}", street()+", "+moved,
 		"{betrag}", fmt.Sprintf("%d,%02d €", 40+rng.IntN(420), rng.IntN(100)), "{iban}", iban(rng), "{telefon}", fmt.Sprintf("06131 55%04d", rng.IntN(10000)),
-		"{vorname}", c.first(), "{nachname}", c.last(), "{name}", c.Name, "{km}", fmt.Sprint((60+rng.IntN(140))*1000))
+		"{vorname}", c.first(), "{nachname}", c.last(), "{name}", c.Name, "{km}", fmt.Sprintf("%d.000", 60+rng.IntN(140)))
 }
 
 // iban makes an IBAN with right check digits (ISO 13616) at a bank that does not exist.

@@ -127,7 +127,11 @@ func (p *Providers) officeMail(client *emailsim.Client, c *Customer, m emailsim.
 	}
 	open("r", `related; type="multipart/alternative"`)
 	open("a", "alternative")
-	quoted("text/plain", m.Text+"\n\n"+c.Company)
+	plain := m.Text
+	if m.InReplyTo == "" {
+		plain += "\n\n" + c.Company
+	}
+	quoted("text/plain", plain)
 	next("a")
 	cid := "logo." + seed + "@" + client.Address[strings.LastIndexByte(client.Address, '@')+1:]
 	quoted("text/html", `<html><head><style>p{margin:0 0 .8em}</style></head><body style="font-family:Calibri,sans-serif;color:#223"><p>`+

@@ -116,6 +116,13 @@ func (c *cast) story() *story {
 // begin opens a new concern.
 func (c *cast) begin(p *person, now time.Time) Act {
 	s := c.story()
+	for range 6 { // nobody tells the same story twice, as long as there are others
+		if !p.told[s.key] {
+			break
+		}
+		s = c.story()
+	}
+	p.told[s.key] = true
 	kind := p.Channels[p.rng.IntN(len(p.Channels))]
 	k := &concern{story: s, channel: kind, waiting: true, since: now}
 	for _, i := range p.rng.Perm(len(s.details)) {

@@ -82,7 +82,7 @@ func NewPopulation(o PopulationOptions) *Population {
 		cast:   &cast{rng: rand.New(rand.NewPCG(o.Seed, 1<<41)), decks: map[string][]int{}, staff: o.Staff},
 		people: map[string]*person{}, signal: make(chan struct{}, 1)}
 	for i, c := range p.list {
-		h := &person{Customer: c, rng: rand.New(rand.NewPCG(o.Seed, 1<<42+uint64(i)))}
+		h := &person{Customer: c, told: map[string]bool{}, rng: rand.New(rand.NewPCG(o.Seed, 1<<42+uint64(i)))}
 		p.people[c.ID] = h
 		p.order = append(p.order, h)
 	}
