@@ -55,10 +55,11 @@ type person struct {
 	*Customer
 	rng     *rand.Rand
 	concern *concern
-	ended   time.Time // when the last concern was settled
-	held    time.Time // somebody else acts for them until then
-	shots   int       // pictures taken
-	united  bool      // the company knows that both addresses are theirs
+	ended   time.Time       // when the last concern was settled
+	held    time.Time       // somebody else acts for them until then
+	shots   int             // pictures taken
+	told    map[string]bool // stories that were theirs
+	united  bool            // the company knows that both addresses are theirs
 }
 
 // concern is one thing that a customer wants.
