@@ -506,7 +506,7 @@ func TestSession(t *testing.T) {
 
 // TestGuessing: a few wrong passwords, then a pause; it says so, and it says nothing else.
 func TestGuessing(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	one(t, func(t *testing.T, h *house) {
 		victim := h.member("default", "advisor", "Opfer")
 		for i := range 8 {
 			a := h.nobody().do("POST", "/session", map[string]string{"email": victim.email, "password": fmt.Sprint("falsch", i)})

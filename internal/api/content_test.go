@@ -109,7 +109,7 @@ func inert(t *testing.T, what, fragment string) {
 }
 
 func TestHostileHTML(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	one(t, func(t *testing.T, h *house) {
 		var hits atomic.Int64
 		remote := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			hits.Add(1)
@@ -296,7 +296,7 @@ func TestImageProxyKeepsOut(t *testing.T) {
 }
 
 func TestHostileNamesAndFiles(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	one(t, func(t *testing.T, h *house) {
 		boundary := "grenze"
 		part := func(kind, name, body string) string {
 			return "--" + boundary + "\r\nContent-Type: " + kind + "\r\nContent-Disposition: inline; filename*=utf-8''" + url.PathEscape(name) + "\r\n\r\n" + body + "\r\n"
@@ -412,7 +412,7 @@ func TestHostileNamesAndFiles(t *testing.T) {
 
 // TestNothingIsSmuggledOut: line breaks in what staff and customers write never become header lines of a mail.
 func TestNothingIsSmuggledOut(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	one(t, func(t *testing.T, h *house) {
 		const evil = "Hallo\r\nBcc: opfer@anderswo.example\r\n\r\n<script>"
 		m := h.member("default", "advisor", "Anton")
 		m.do("PATCH", "/session", map[string]any{"name": evil}).want(200)

@@ -594,7 +594,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 // TestProblems: the form of errors, in the language of whoever asks.
 func TestProblems(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	one(t, func(t *testing.T, h *house) {
 		en := &client{h: h, token: h.owner.token}
 		for lang, want := range map[string]string{"de-DE,de;q=0.9": "Bitte melden Sie sich an.", "en-US": "Please sign in.", "fr": "Please sign in.", "": "Please sign in."} {
 			p := h.nobody().get("/conversations", "Accept-Language", lang).problem(401, "signed_out")

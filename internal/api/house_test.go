@@ -65,6 +65,13 @@ func each(t *testing.T, fn func(t *testing.T, h *house), set ...func(*app.Config
 	}
 }
 
+// one runs a test of what no engine has a part in on SQLite only.
+func one(t *testing.T, fn func(t *testing.T, h *house), set ...func(*app.Config)) {
+	t.Helper()
+	t.Parallel()
+	fn(t, open(t, "", set...))
+}
+
 func open(t testing.TB, postgres string, set ...func(*app.Config)) *house {
 	t.Helper()
 	h := &house{t: t, logs: &lockedBuffer{mu: make(chan struct{}, 1)}}
