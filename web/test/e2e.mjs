@@ -10,11 +10,14 @@ const only = process.argv[2] ?? ''
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const browser = await launch()
 const tests = []
+let current // the page of the running test: its picture is kept when it fails
 const test = (name, fn) => tests.push({ name, fn })
+const snap = async (e) => { await current?.screenshot({ path: `${process.env.SHOTS ?? '/tmp'}/e2e-failed.png` }).catch(() => {}); throw e }
 
 async function page(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'de-DE', reducedMotion: 'reduce', ...options })
   const p = await context.newPage()
+  current = p
   p.setDefaultTimeout(60_000)
   p.setDefaultNavigationTimeout(60_000)
   p.troubles = []
@@ -92,9 +95,11 @@ test('first start to first answer: owner, channel, mail in, answer queued, secon
     // The mailbox has no server to submit to: the composer says so instead of failing later.
     assert.match(await p.getByTestId('composer').innerText(), /nur empfangen/)
     await p.keyboard.press('n')
-    await p.getByTestId('composer').getByRole('textbox').last().fill('Gutachter anrufen')
+    await p.locator('form.noting').waitFor()
+    await waitFor(() => p.evaluate(() => document.activeElement?.tagName === 'TEXTAREA'), 'the note has the focus')
+    await p.keyboard.type('Gutachter anrufen')
     await p.keyboard.press('Control+Enter')
-    await messageWith(p, 'Gutachter anrufen').waitFor()
+    await p.locator('article.note').filter({ hasText: 'Gutachter anrufen' }).waitFor()
 
     // Second factor, in German and then English.
     await p.goto(`${house.base}/settings/me`)
@@ -103,7 +108,7 @@ test('first start to first answer: owner, channel, mail in, answer queued, secon
     await accessible(p, 'second factor')
     assert.deepEqual(p.troubles, [])
     assert.match(house.cli('balance'), /^total\s+1\s+1\s+0\s+0/)
-  } finally {
+  } catch (e) { await snap(e) } finally {
     await p.context().close()
     assert.equal(await house.stop(), 0, 'a clean stop')
   }
@@ -184,7 +189,7 @@ test('a conversation on Telegram, live, with undo, notes, assign, close and sear
     await p.setViewportSize({ width: 360, height: 740 })
     await accessible(p, 'a conversation at 360 px')
     assert.deepEqual(p.troubles, [])
-  } finally {
+  } catch (e) { await snap(e) } finally {
     await p.context().close()
     assert.equal(await house.stop(), 0, 'a clean stop')
     provider.close()
@@ -216,7 +221,7 @@ test('the demo: the visitor plays customer on each channel, the desk answers, th
       await waitFor(async () => (await thread()).some((m) => m.direction === 'in' && m.text.includes(answer)), `the answer arrives on ${channel}`)
     }
     assert.deepEqual(p.troubles, [])
-  } finally {
+  } catch (e) { await snap(e) } finally {
     await p.context().close()
     assert.equal(await house.stop(), 0, 'a clean stop')
   }
