@@ -104,8 +104,11 @@ func (w *world) settle() map[string][]messageJSON {
 	return all
 }
 
+// result is what compare counted.
+type result struct{ in, answers, once, uncertain, arrived int }
+
 // compare holds what the installation knows against the ledgers.
-func (w *world) compare(how string) {
+func (w *world) compare(how string) (r result) {
 	t := w.t
 	t.Helper()
 	all := w.settle()
@@ -225,4 +228,5 @@ func (w *world) compare(how string) {
 	}
 	t.Logf("%s; %d messages in, %d lost, %d shown twice; %d answers: %d sent once, %d uncertain (%d of them had arrived); %d attempts repeated; balance adds up",
 		how, in, lost, twice, len(w.answers), once, uncertain, arrived, w.refused.Load())
+	return result{in, len(w.answers), once, uncertain, arrived}
 }
