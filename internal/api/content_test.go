@@ -405,6 +405,8 @@ func TestHostileNamesAndFiles(t *testing.T) {
 		if a := h.owner.get("/attachments/" + up.obj().str("id")).want(200); !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") || a.header.Get("Set-Cookie") != "" {
 			t.Errorf("upload: %v", a.header)
 		}
+		h.owner.do("POST", "/attachments", make([]byte, 50<<20+1), "Content-Type", "application/octet-stream", "X-File-Name", "x.bin").problem(413, "too_large")
+		h.owner.do("POST", "/attachments", make([]byte, 26<<20), "Content-Type", "application/octet-stream", "X-File-Name", "x.bin").want(201)
 		h.leap(25 * time.Hour)
 		h.nobody().get(link).problem(403, "bad_link")
 	})

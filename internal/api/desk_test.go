@@ -2,10 +2,14 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
+	"github.com/rufweite/rufweite/internal/app"
 	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
 	"github.com/rufweite/rufweite/internal/conversation"
 )
@@ -491,4 +495,99 @@ func TestFirstStart(t *testing.T) {
 	_, invite, _ = strings.Cut(r.str("invite_url"), "token=")
 	h.leap(8 * 24 * time.Hour)
 	n.get("/invite?token="+invite).problem(410, "link_used")
+}
+
+// TestSetup: on a new installation the first-start link makes the owner, once, however many press at once.
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	a, err := app.Start(t.Context(), app.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	h := &house{App: a, t: t}
+	n := h.nobody()
+	old, err := a.Auth.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := a.Auth.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.get("/setup?token="+old).problem(410, "link_used")
+	n.get("/setup").problem(410, "link_used")
+	if !n.get("/setup?token=" + token).want(200).obj().yes("valid") {
+		t.Error("not valid")
+	}
+	body := map[string]any{"token": token, "org_name": "Makler Muster", "name": "Olga", "email": "olga@firma.example", "password": password, "language": "de"}
+	n.do("POST", "/setup", map[string]any{"token": token, "name": "Olga", "email": "keine", "password": password}).problem(422, "invalid")
+	n.do("POST", "/setup", map[string]any{"token": token, "name": "Olga", "email": "olga@firma.example", "password": "kurz"}).problem(422, "weak_password")
+	results := make(chan *answer, 4)
+	for i := range 4 {
+		b := maps.Clone(body)
+		b["email"] = fmt.Sprintf("olga%d@firma.example", i)
+		go func() { results <- n.do("POST", "/setup", b) }()
+	}
+	var owner *client
+	for range 4 {
+		if r := <-results; r.status == 200 {
+			if owner != nil {
+				t.Error("two owners were made")
+			}
+			owner = &client{h: h, cookie: r.cookie()}
+		} else {
+			r.problem(410, "link_used")
+		}
+	}
+	if owner == nil {
+		t.Fatal("no owner was made")
+	}
+	if s := owner.get("/session").want(200).obj(); s.str("user.role") != "owner" || s.str("org.name") != "Makler Muster" {
+		t.Errorf("session: %v", s)
+	}
+}
+
+// TestSecondFactor: with it the password alone opens nothing, and a code works once.
+func TestSecondFactor(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		d := h.owner.desk()
+		s := d.do("POST", "/session/totp", nil).want(200).obj()
+		if !strings.HasPrefix(s.str("uri"), "otpauth://totp/") || !strings.HasPrefix(s.str("qr_png"), "data:image/png;base64,") {
+			t.Errorf("set-up: %v", s)
+		}
+		code := func() string {
+			c, err := totp.GenerateCode(s.str("secret"), h.now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		d.do("PUT", "/session/totp", map[string]any{"code": "abc"}).problem(422, "wrong_code")
+		if !d.do("PUT", "/session/totp", map[string]any{"code": code()}).want(200).obj().yes("totp_enabled") {
+			t.Error("not enabled")
+		}
+		signIn := func(code string) *answer {
+			b := map[string]string{"email": h.owner.email, "password": password}
+			if code != "" {
+				b["totp"] = code
+			}
+			return h.nobody().do("POST", "/session", b)
+		}
+		signIn("").problem(401, "totp_required")
+		signIn(code()).problem(401, "wrong_code") // it was used to enable
+		h.leap(time.Minute)
+		c := code()
+		signIn(c).want(200)
+		signIn(c).problem(401, "wrong_code")
+		d.do("DELETE", "/session/totp", map[string]any{"password": "falsch"}).problem(422, "invalid")
+		if d.do("DELETE", "/session/totp", map[string]any{"password": password}).want(200).obj().yes("totp_enabled") {
+			t.Error("not disabled")
+		}
+		signIn("").want(200)
+	})
 }

@@ -445,6 +445,8 @@ func (a *Auth) SignIn(ctx context.Context, email, password, code, ip string) (Us
 			return User{}, "", errors.Join(ErrCode, err)
 		}
 		step = used
+	} else {
+		step = 0 // left over from a second factor that was switched off
 	}
 	secret, err := a.open(ctx, u, step)
 	return u, secret, err
