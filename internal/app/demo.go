@@ -278,6 +278,20 @@ func (o *demoOffice) find(ctx context.Context, l sim.Line) (m conversation.Messa
 	return m, err
 }
 
+// Received implements sim.Office. A chat's update that is not fetched by the bot would be too old when the clock jumps.
+func (o *demoOffice) Received(ctx context.Context, kind sim.ActKind, l sim.Line) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if l.Channel == sim.Telegram && !o.Providers.Telegram.Wait(ctx, func() bool { return o.Providers.Telegram.Pending() == 0 }) {
+		return fmt.Errorf("wait until the bot fetches what %s did: %w", l.Customer, ctx.Err())
+	}
+	if kind != sim.Write {
+		return nil
+	}
+	_, err := o.find(ctx, l)
+	return err
+}
+
 // Answer implements sim.Office.
 func (o *demoOffice) Answer(ctx context.Context, staff int, to sim.Line, text string) error {
 	m, err := o.find(ctx, to)

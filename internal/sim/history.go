@@ -14,6 +14,9 @@ import (
 // Office is the company's side of the past: what its staff did, each by their number. Everything returns when it is
 // done, an answer when it has gone out.
 type Office interface {
+	// Received returns when what a customer did has been taken in; l is the message that was written, changed or
+	// reacted to.
+	Received(ctx context.Context, kind ActKind, l Line) error
 	// Answer answers the customer whose last message is to, on the channel it came by.
 	Answer(ctx context.Context, staff int, to Line, text string) error
 	// Note leaves an internal note in the conversation of a message.
@@ -88,7 +91,7 @@ func (p *Population) History(ctx context.Context, h HistoryOptions, do Do, offic
 		t := w.staff
 		switch {
 		case t == nil:
-			if err := p.past(ctx, w.act, now, h, do); err != nil {
+			if err := p.past(ctx, w.act, now, h, do, office); err != nil {
 				return err
 			}
 		case t.opens:
@@ -103,7 +106,7 @@ func (p *Population) History(ctx context.Context, h HistoryOptions, do Do, offic
 			p.mu.Lock()
 			a := p.cast.begin(who, now)
 			p.mu.Unlock()
-			if err := p.past(ctx, a, now, h, do); err != nil {
+			if err := p.past(ctx, a, now, h, do, office); err != nil {
 				return err
 			}
 		default:
@@ -128,7 +131,7 @@ func (p *Population) History(ctx context.Context, h HistoryOptions, do Do, offic
 }
 
 // past carries out an act of the past and lets the company have its turn.
-func (p *Population) past(ctx context.Context, a Act, now time.Time, h HistoryOptions, do Do) error {
+func (p *Population) past(ctx context.Context, a Act, now time.Time, h HistoryOptions, do Do, office Office) error {
 	l, ok := p.perform(ctx, a, do)
 	if !ok {
 		if ctx.Err() != nil {
@@ -136,7 +139,10 @@ func (p *Population) past(ctx context.Context, a Act, now time.Time, h HistoryOp
 		}
 		return fmt.Errorf("history: %s could not %s on %s", a.Customer, a.Kind, a.Channel)
 	}
-	if a.Kind == Edit || a.Kind == Join {
+	if err := office.Received(ctx, a.Kind, l); err != nil { // before the clock moves on
+		return err
+	}
+	if a.Kind == Edit {
 		return nil
 	}
 	p.mu.Lock()
