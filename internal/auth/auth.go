@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -63,6 +64,7 @@ func (u User) CanManage() bool { return u.Role == Owner || u.Role == Manager }
 // Limits against guessing.
 const (
 	maxFailures   = 8
+	maxAtOnce     = 32 // attempts under way from one address: an office may start its day together
 	failureWindow = 15 * time.Minute
 	sessionLife   = 14 * 24 * time.Hour
 	inviteLife    = 7 * 24 * time.Hour
@@ -77,7 +79,9 @@ type Auth struct {
 
 	mu       sync.Mutex
 	failures map[string][]time.Time
+	trying   map[string]int // attempts under way; those at one member count like failures until they succeed
 	cache    map[string]cached
+	hashing  chan struct{} // places for those whose password is being checked: it takes memory
 }
 
 type cached struct {
@@ -87,7 +91,7 @@ type cached struct {
 
 // New makes an Auth.
 func New(d *db.DB, v *vault.Vault, now func() time.Time) *Auth {
-	return &Auth{db: d, vault: v, now: now, failures: map[string][]time.Time{}, cache: map[string]cached{}}
+	return &Auth{db: d, vault: v, now: now, failures: map[string][]time.Time{}, trying: map[string]int{}, cache: map[string]cached{}, hashing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
 }
 
 func random(n int) string {
@@ -288,6 +292,11 @@ type Change struct {
 
 // Update changes a member of staff.
 func (a *Auth) Update(ctx context.Context, tx *db.Tx, id string, c Change) (User, error) {
+	if c.Role != nil || c.Enabled != nil {
+		if err := tx.Lock(ctx, "owners"); err != nil { // two owners who leave at once: one of them stays
+			return User{}, err
+		}
+	}
 	u, err := UserByID(ctx, tx, id)
 	if err != nil {
 		return User{}, err
@@ -377,22 +386,33 @@ func (a *Auth) CheckPassword(ctx context.Context, q db.Querier, id, password str
 	return nil
 }
 
-func (a *Auth) tooMany(keys ...string) bool {
+// try lets one attempt at a member from an address begin, unless there were too many. done must follow.
+func (a *Auth) try(mail, ip string) (done func(), ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	since := a.now().Add(-failureWindow)
-	for _, k := range keys {
-		n := 0
+	failed := func(k string) (n int) {
 		for _, t := range a.failures[k] {
 			if t.After(since) {
 				n++
 			}
 		}
-		if n >= maxFailures {
-			return true
-		}
+		return n
 	}
-	return false
+	if failed(mail)+a.trying[mail] >= maxFailures || failed(ip) >= maxFailures || a.trying[ip] >= maxAtOnce {
+		return nil, false
+	}
+	a.trying[mail]++
+	a.trying[ip]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, k := range []string{mail, ip} {
+			if a.trying[k]--; a.trying[k] <= 0 {
+				delete(a.trying, k)
+			}
+		}
+	}, true
 }
 
 func (a *Auth) failed(keys ...string) {
@@ -417,9 +437,11 @@ func (a *Auth) failed(keys ...string) {
 // against guessing. The session's secret is new at each sign-in.
 func (a *Auth) SignIn(ctx context.Context, email, password, code, ip string) (User, string, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	if a.tooMany("mail "+email, "ip "+ip) {
+	done, ok := a.try("mail "+email, "ip "+ip)
+	if !ok {
 		return User{}, "", ErrTooMany
 	}
+	defer done()
 	var stored, sealed string
 	var step int64
 	rows, err := a.db.Global(ctx, db.LookupUser, `SELECT `+userColumns+`, password, totp, totp_step FROM staff WHERE email = $1`, email)
@@ -427,11 +449,18 @@ func (a *Auth) SignIn(ctx context.Context, email, password, code, ip string) (Us
 	if err != nil && !errors.Is(err, ErrCredentials) {
 		return User{}, "", err
 	}
-	ok := err == nil && u.Enabled && stored != ""
-	if !ok {
+	known := err == nil && u.Enabled && stored != ""
+	if !known {
 		stored = decoy()
 	}
-	if !checkPassword(stored, password) || !ok {
+	select {
+	case a.hashing <- struct{}{}:
+	case <-ctx.Done():
+		return User{}, "", ctx.Err()
+	}
+	fits := checkPassword(stored, password)
+	<-a.hashing
+	if !fits || !known {
 		a.failed("mail "+email, "ip "+ip)
 		return User{}, "", ErrCredentials
 	}
