@@ -92,7 +92,7 @@ screenshots: deps build ## Make docs/screens anew from the running demo
 	RUFWEITE_BIN="$(CURDIR)/bin/rufweite" node web/test/screenshots.mjs
 
 lint: ## golangci-lint (compiled on first use: minutes)
-	@CGO_ENABLED=0 $(GO) run $(GOLANGCI) run ./...
+	@CGO_ENABLED=0 $(GO) run $(GOLANGCI) run --allow-parallel-runners ./...
 
 clean: ## Remove what was built
 	rm -rf bin web/dist web/node_modules
