@@ -74,6 +74,7 @@ type Accounts struct {
 	drivers map[channel.Kind]channel.Driver
 	log     *slog.Logger
 
+	reload  sync.Mutex // one after the other, so that an older look never replaces a newer one
 	mu      sync.RWMutex
 	byID    map[string]Channel
 	byMail  map[string]string
@@ -113,6 +114,8 @@ func (a *Accounts) OnChange(fn func()) {
 
 // Reload reads the channels again if other processes may have changed them.
 func (a *Accounts) Reload(ctx context.Context) error {
+	a.reload.Lock()
+	defer a.reload.Unlock()
 	old := a.snapshot()
 	byID, byMail := map[string]Channel{}, map[string]string{}
 	rows, err := a.db.Global(ctx, db.LookupChannel, `SELECT org, id, kind, name, settings, mailbox, enabled, created_at FROM channel WHERE deleted_at = 0`)
