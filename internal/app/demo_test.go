@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -259,21 +260,22 @@ func answerAndWait(t *testing.T, d *Demo, b *browser, kind channel.Kind) {
 		}
 	}
 	var reaction sim.Line
+	serial := func(l sim.Line) (n int) { n, _ = strconv.Atoi(l.ID[1:]); return n }
 	if !d.Providers.Wait(b.ctx, func() bool {
-		after := false
-		for _, l := range d.Providers.Thread(who, kind) {
-			if after && !l.In && (kind == sim.Telegram || l.ReplyTo == arrived.ID) {
-				reaction = l
-				return true
+		for _, k := range []channel.Kind{sim.Email, sim.Telegram} { // who uses both may go on by the other
+			for _, l := range d.Providers.Thread(who, k) {
+				if !l.In && serial(l) > serial(arrived) && (k == sim.Telegram || l.ReplyTo == arrived.ID) {
+					reaction = l
+					return true
+				}
 			}
-			after = after || l.ID == arrived.ID
 		}
 		return false
 	}) {
 		t.Fatal("the customer did not react")
 	}
 	ref := reaction.Ref
-	if kind == sim.Telegram {
+	if reaction.Channel == sim.Telegram {
 		ref = reaction.Address + ":" + ref
 	}
 	sub, err := d.Hub.Subscribe(b.ctx, "default", -1)

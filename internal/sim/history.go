@@ -166,7 +166,6 @@ func (p *Population) past(ctx context.Context, a Act, now time.Time, h HistoryOp
 	}
 	p.want(at, Act{}, t)
 	if a.Sense == Opens && a.Channel == Email && who.Uses(Telegram) && who.Hue%3 != 0 && !who.united {
-		who.united = true
 		p.want(at.Add(-time.Minute), Act{}, &turn{person: who, to: to, unite: true})
 	}
 	return nil
@@ -176,11 +175,15 @@ func (p *Population) past(ctx context.Context, a Act, now time.Time, h HistoryOp
 func (p *Population) office(ctx context.Context, t *turn, now time.Time, h HistoryOptions, do Do, office Office) error {
 	k := t.person.concern
 	staff := 1 + t.person.Hue%max(len(h.Staff)-1, 1) // the owner answers when the others are full
-	if p.rng.IntN(6) == 0 {
+	if p.rng.IntN(4) == 0 {
 		staff = 0
 	}
 	staff %= max(len(h.Staff), 1)
 	if t.unite {
+		if t.person.united {
+			return nil
+		}
+		t.person.united = true
 		if _, err := do(ctx, Act{Customer: t.person.ID, Channel: Telegram, Kind: Join}); err != nil {
 			return fmt.Errorf("history: open the chat: %w", err)
 		}

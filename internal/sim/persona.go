@@ -309,7 +309,11 @@ func (c *cast) react(p *person, l Line, now time.Time, delay func() time.Duratio
 		a.Sense, say = Thanks, []string{c.deal("thanks "+k.story.key, k.story.thanks)}
 	}
 	a.Text = strings.Join(say, " ")
-	if l.Channel == Email {
+	switch {
+	case l.Channel == Email && p.united && a.Sense != Thanks && p.rng.IntN(3) == 0: // the same concern, by another way
+		a.Channel, a.Target, k.channel = Telegram, "", Telegram
+		a.Text = c.deal("elsewhere", elsewhere) + a.Text
+	case l.Channel == Email:
 		a.Text = c.letter(p, a.Text, l.From)
 	}
 	a = c.finish(p, a)
