@@ -28,15 +28,16 @@ const password = "ein langes Passwort"
 // house is a whole running server with simulated providers around it.
 type house struct {
 	*app.App
-	t     testing.TB
-	tg    *telegramsim.Sim
-	mx    *emailsim.Mailbox
-	logs  *lockedBuffer
-	ahead atomic.Int64 // how far the house's clock is ahead
-	owner *client
-	mail  string // channel ids
-	bot   string
-	n     atomic.Int64
+	t      testing.TB
+	tg     *telegramsim.Sim
+	mx     *emailsim.Mailbox
+	logs   *lockedBuffer
+	ahead  atomic.Int64 // how far the house's clock is ahead
+	frozen atomic.Pointer[time.Time]
+	owner  *client
+	mail   string // channel ids
+	bot    string
+	n      atomic.Int64
 }
 
 type lockedBuffer struct {
@@ -109,7 +110,19 @@ func open(t testing.TB, postgres string, set ...func(*app.Config)) *house {
 }
 
 // now is the house's clock: real, but for the leaps of a test.
-func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
+func (h *house) now() time.Time {
+	t := time.Now()
+	if f := h.frozen.Load(); f != nil {
+		t = *f
+	}
+	return t.Add(time.Duration(h.ahead.Load()))
+}
+
+// freeze stops the house's clock: from here on only leaps move it.
+func (h *house) freeze() {
+	t := time.Now()
+	h.frozen.Store(&t)
+}
 
 func (h *house) leap(d time.Duration) { h.ahead.Add(int64(d)) }
 
@@ -192,7 +205,7 @@ func (c *client) request(method, path string, body any, header ...string) *http.
 	return req
 }
 
-var plainHTTP = &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+var plainHTTP = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 
 // do calls the server. path may leave /api/v1 out.
@@ -339,7 +352,7 @@ func (o object) has(t testing.TB, what string, fields ...string) {
 // eventually waits for what happens behind the door.
 func (h *house) eventually(what string, cond func() bool) {
 	h.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(4 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

@@ -37,7 +37,7 @@ func (c *client) socket(query string, header ...string) (*stream, *http.Response
 	}
 	ws.SetReadLimit(1 << 20)
 	return &stream{c.h.t, func() (object, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		kind, b, err := ws.Read(ctx)
 		if err != nil {
@@ -56,7 +56,7 @@ func (c *client) socket(query string, header ...string) (*stream, *http.Response
 
 func (c *client) events(query string, header ...string) (*stream, *http.Response) {
 	c.h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	req := c.request("GET", "/api/v1/live"+query, nil, append([]string{"Accept", "text/event-stream"}, header...)...).WithContext(ctx)
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
