@@ -21,39 +21,45 @@ import (
 const (
 	groupMax  = 512
 	groupTime = 8 * time.Millisecond
-	// behindWait is how long a WriteBehind lets other writes go first.
+	// behindWait is how long a WriteBehind lets other writes go first; lull is how long it waits for the next of them
+	// while they come one after the other (whoever has just been answered needs a moment to ask again).
 	behindWait = 50 * time.Millisecond
+	lull       = 2 * time.Millisecond
 )
 
 type sqliteEngine struct {
-	db       *DB
-	writer   *sql.DB // one connection, shared with River
-	reader   *sql.DB
-	wstmts   map[string]*sql.Stmt // prepared on the writer; only its goroutine touches it
-	wanted   map[string]struct{}  // used for the first time in the group under way
-	rstmts   sync.Map             // SQL text → *sql.Stmt
-	first    chan *closure
-	behind   chan *closure
-	waiting  atomic.Int64
-	stop     chan struct{}
-	stopOnce sync.Once
-	done     chan struct{}
-	closing  sync.RWMutex
-	closed   bool
+	db           *DB
+	writer       *sql.DB // one connection, shared with River
+	reader       *sql.DB
+	wstmts       map[string]*sql.Stmt // prepared on the writer; only its goroutine touches it
+	wanted       map[string]struct{}  // used for the first time in the group under way
+	rstmts       sync.Map             // SQL text → *sql.Stmt
+	first        chan *closure
+	behind       chan *closure
+	waiting      atomic.Int64
+	stop         chan struct{}
+	stopOnce     sync.Once
+	done         chan struct{}
+	commits      atomic.Int64
+	checkpointer *sql.DB // one connection, for checkpoints beside the writer
+	checkpointed chan struct{}
+	closing      sync.RWMutex
+	closed       bool
 }
 
 type closure struct {
-	fn   func(*Tx) error
-	tx   *Tx
-	err  error
-	at   time.Time
-	done chan struct{}
+	fn     func(*Tx) error
+	tx     *Tx
+	err    error
+	at     time.Time
+	behind bool
+	done   chan struct{}
 }
 
 func sqliteDSN(path, extra string) string {
 	return "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=foreign_keys(0)&_pragma=temp_store(memory)&_pragma=cache_size(-32000)&_pragma=mmap_size(0)" +
-		"&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)" + extra
+		"&_pragma=wal_autocheckpoint(65536)&_pragma=journal_size_limit(67108864)" + extra
 }
 
 func openSQLite(ctx context.Context, d *DB, c Config) (*sqliteEngine, error) {
@@ -86,13 +92,50 @@ func openSQLite(ctx context.Context, d *DB, c Config) (*sqliteEngine, error) {
 	}
 	reader.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	reader.SetMaxIdleConns(4)
+	checkpointer, err := sql.Open("sqlite", sqliteDSN(path, ""))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s for checkpoints: %w", path, err), writer.Close(), reader.Close())
+	}
+	checkpointer.SetMaxOpenConns(1)
 	e := &sqliteEngine{
-		db: d, writer: writer, reader: reader, wstmts: map[string]*sql.Stmt{}, wanted: map[string]struct{}{},
+		db: d, writer: writer, reader: reader, checkpointer: checkpointer, checkpointed: make(chan struct{}), wstmts: map[string]*sql.Stmt{}, wanted: map[string]struct{}{},
 		first: make(chan *closure, 4096), behind: make(chan *closure, 64),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go e.run()
+	if !c.ReadOnly {
+		go e.checkpoint(path)
+	} else {
+		close(e.checkpointed)
+	}
 	return e, nil
+}
+
+// checkpoint brings the log into the database file beside the writer, so that no commit has to wait for it. Should the
+// log grow all the same (64 Ki pages), the writer does it itself.
+func (e *sqliteEngine) checkpoint(path string) {
+	defer close(e.checkpointed)
+	const enough = 4 << 20 // bytes of log that are worth it
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	var done int64
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-tick.C:
+		}
+		st, err := os.Stat(path + "-wal")
+		commits := e.commits.Load()
+		if err != nil || st.Size() < enough || commits == done {
+			continue
+		}
+		done = commits
+		var busy, log, moved int
+		if err := e.checkpointer.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &moved); err != nil {
+			continue // a full disk or the like: the writer will say so
+		}
+	}
 }
 
 func (e *sqliteEngine) name() string { return "sqlite" }
@@ -108,14 +151,15 @@ func (e *sqliteEngine) close() error {
 	e.closing.Unlock()
 	e.stopOnce.Do(func() { close(e.stop) })
 	<-e.done
-	return errors.Join(e.reader.Close(), e.writer.Close())
+	<-e.checkpointed
+	return errors.Join(e.reader.Close(), e.checkpointer.Close(), e.writer.Close())
 }
 
 func (e *sqliteEngine) write(ctx context.Context, behind bool, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c := &closure{fn: fn, tx: &Tx{}, at: time.Now(), done: make(chan struct{})}
+	c := &closure{fn: fn, tx: &Tx{}, at: time.Now(), behind: behind, done: make(chan struct{})}
 	ch := e.first
 	if behind {
 		ch = e.behind
@@ -143,14 +187,25 @@ func (e *sqliteEngine) write(ctx context.Context, behind bool, fn func(*Tx) erro
 // run is the writer: it takes what waits, runs it in one transaction and commits.
 func (e *sqliteEngine) run() {
 	defer close(e.done)
-	var held *closure // a WriteBehind that lets others go first
+	var held *closure       // a WriteBehind that lets others go first
+	var lastFirst time.Time // when a write that does not wait was last done
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		var c *closure
 		if held != nil {
 			wait := behindWait - time.Since(held.at)
-			if wait <= 0 { // it has waited long enough
+			switch {
+			case wait <= 0: // it has waited long enough
 				c, held = held, nil
-			} else {
+			case time.Since(lastFirst) < lull:
+				timer.Reset(min(wait, lull))
+				select {
+				case c = <-e.first:
+				case <-timer.C:
+					c, held = held, nil
+				}
+			default:
 				select {
 				case c = <-e.first:
 				default:
@@ -175,6 +230,9 @@ func (e *sqliteEngine) run() {
 			}
 		}
 		e.group(c)
+		if !c.behind {
+			lastFirst = time.Now()
+		}
 		if held == nil {
 			select {
 			case held = <-e.behind:
@@ -261,6 +319,7 @@ func (e *sqliteEngine) group(first *closure) {
 		finish(fmt.Errorf("%w: %w", ErrUnavailable, fatal))
 		return
 	}
+	e.commits.Add(1)
 	finish(nil)
 	e.db.published(heads)
 	if len(e.wanted) > 0 {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/account"
@@ -55,6 +56,8 @@ type Intake struct {
 	wake     chan struct{}
 	wakeFile chan struct{}
 	stopped  chan struct{} // closed when Run has ended: nothing is stored any more
+	// accepting is how many callers of Accept wait for their acknowledgement.
+	accepting atomic.Int64
 }
 
 // New makes an Intake; Run makes it work.
@@ -104,6 +107,8 @@ func (i *Intake) Accept(ctx context.Context, acct channel.Account, in channel.In
 			return 0, fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 		}
 	}
+	i.accepting.Add(1)
+	defer i.accepting.Add(-1)
 	select {
 	case i.queue <- r:
 	default:

@@ -20,9 +20,13 @@ import (
 const (
 	// processMax is how many events share one transaction, processTime how long it may grow while others wait to write:
 	// those who wait for an acknowledgement must not be kept waiting by those who wait to be processed.
-	processMax  = 128
+	processMax  = 256
 	processTime = 5 * time.Millisecond
-	fileMax     = 64 << 20 // largest file taken out of a raw body or fetched from a provider
+	// While more than flood requests wait for their acknowledgement at once, batches keep a distance of floodPause: what
+	// is accepted is safe and can wait; a provider that is kept waiting sends again.
+	flood      = 16
+	floodPause = 80 * time.Millisecond
+	fileMax    = 64 << 20 // largest file taken out of a raw body or fetched from a provider
 	// A status, reaction or deletion waits for the message that it is about so long, and is looked at so often: the
 	// clock alone may jump.
 	lateAfter    = 2 * time.Minute
@@ -59,6 +63,12 @@ func (i *Intake) process(ctx context.Context) {
 		}
 		wait := time.Second // other nodes store without waking us; late events come due
 		for ctx.Err() == nil {
+			if i.accepting.Load() > flood {
+				select {
+				case <-time.After(floodPause):
+				case <-ctx.Done():
+				}
+			}
 			n, err := i.processOnce(ctx)
 			if err != nil {
 				if ctx.Err() == nil {
