@@ -258,6 +258,12 @@ func (c *cast) react(p *person, l Line, now time.Time, delay func() time.Duratio
 			say = append(say, c.deal("morePicture", morePicture))
 		}
 	}
+	if h.picture && k.story.picture == "" {
+		say = append(say, c.deal("noPicture", noPicture))
+	}
+	if h.paper && k.story.paper == "" && !h.picture {
+		say = append(say, c.deal("noPaper", noPaper))
+	}
 	if h.paper && k.papers == 0 && k.story.paper != "" {
 		k.papers++
 		a.Files = append(a.Files, p.paper(k.story.paper))

@@ -181,6 +181,8 @@ func TestReactions(t *testing.T) {
 		{"wasser", "Können Sie uns bitte Bilder schicken?", Answers, 1, ""},
 		{"wasser", "Bitte schicken Sie uns die Rechnung als PDF.", Answers, 1, ""},
 		{"wasser", "Schicken Sie mir bitte ein Foto und die Rechnung als PDF?", Answers, 2, ""},
+		{"hund", "Haben Sie ein Foto für uns?", Answers, 0, ""},
+		{"umzug", "Bitte senden Sie uns den Mietvertrag als PDF.", Answers, 0, ""},
 		{"wasser", "Wie groß ist die Küche?", Answers, 0, ""},
 		{"sepa", "Nennen Sie mir bitte die neue IBAN?", Answers, 0, "DE"},
 		{"umzug", "Darf ich Sie anrufen?", Answers, 0, "06131"},

@@ -270,6 +270,8 @@ var (
 
 	withPicture = []string{"Hier das Foto. Ich hoffe, man erkennt genug.", "Bild anbei.", "So sieht es aus:", "Ich habe gerade eins gemacht, bitte schön.", "Anbei das Foto, von der anderen Seite sieht es ähnlich aus."}
 	morePicture = []string{"Hier noch eins aus der Nähe.", "Noch ein Bild, hoffentlich ist das besser.", "Von der Seite sieht es so aus."}
+	noPicture   = []string{"Ein Foto habe ich dazu leider nicht.", "Was soll ich denn fotografieren?", "Bilder gibt es dazu keine."}
+	noPaper     = []string{"Schriftlich habe ich dazu nichts.", "Welches Papier meinen Sie? Ich habe nichts bekommen.", "Das muss ich erst suchen, ich reiche es nach."}
 	withPaper   = []string{"Das Dokument ist angehängt.", "Anbei das PDF.", "Ich habe es eingescannt, siehe Anhang.", "Hier ist es. Reicht Ihnen das so?"}
 	withPhone   = []string{"Am besten erreichen Sie mich nach 17 Uhr unter {telefon}.", "Gern, {telefon}, vormittags bin ich meistens da.", "Morgen ab 10 Uhr passt. Meine Nummer: {telefon}"}
 	withIBAN    = []string{"Die IBAN ist {iban}.", "{iban}, Kontoinhaber {name}.", "Bitte schön: {iban}"}
