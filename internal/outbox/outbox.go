@@ -799,9 +799,12 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		if err != nil && !errors.Is(err, conversation.ErrNoSuch) {
 			return acct, out, nil, err
 		}
-		if q.ChannelKind == acct.Kind && q.Address == d.Address {
+		switch {
+		case q.Kind != conversation.KindMessage || !q.DeletedAt.IsZero():
+			// A note never leaves the house, and what the customer took back is not said again.
+		case q.ChannelKind == acct.Kind && q.Address == d.Address:
 			out.ReplyTo = q.ExternalID
-		} else if q.ID != "" { // said elsewhere: quote it in words
+		default: // said elsewhere: quote it in words
 			out.Text = quoteInWords(q) + out.Text
 		}
 	case caps.Subject: // mail threads by what it answers; in a chat an unasked quote would only disturb
