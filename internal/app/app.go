@@ -516,6 +516,13 @@ func (a *App) listenSMTP() error {
 			a.failed <- fmt.Errorf("smtp: %w", err)
 		}
 	})
-	a.closers = append(a.closers, srv.Shutdown)
+	a.closers = append(a.closers, func(ctx context.Context) error {
+		err := srv.Shutdown(ctx)
+		// A stop may come before Serve has begun, which would then listen for ever.
+		if cerr := l.Close(); !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, cerr)
+		}
+		return err
+	})
 	return nil
 }
