@@ -14,34 +14,34 @@ import (
 
 // Whatever the order in which a provider delivers what happened to one message, and however often: the same final state.
 func TestAnyOrderAndTenTimesEndAlike(t *testing.T) {
-	for name, make := range map[string]func(base time.Time, who string) []channel.Event{
-		"edits and deletion": func(base time.Time, who string) []channel.Event {
-			first := said(who, 1, "Grüße")
-			first.At = base
-			edit := func(n int, text string) channel.Event {
-				e := about(channel.EditEvent, fmt.Sprint("edit:", who, n), who, who+"/1")
-				e.At, e.Message = base.Add(time.Duration(n)*time.Second), &channel.Message{ExternalID: who + "/1", Text: text}
-				return e
-			}
-			gone := about(channel.DeleteEvent, "del:"+who, who, who+"/1")
-			gone.At = base.Add(9 * time.Second)
-			return []channel.Event{first, edit(1, "Grüße aus Köln"), edit(2, "Grüße aus Bonn"), gone}
-		},
-		"edits and reaction": func(base time.Time, who string) []channel.Event {
-			first := said(who, 1, "Grüße")
-			first.At = base
-			edit := about(channel.EditEvent, "edit:"+who, who, who+"/1")
-			edit.At, edit.Message = base.Add(time.Second), &channel.Message{ExternalID: who + "/1", Text: "Grüße aus Köln"}
-			react := func(n int, emoji string) channel.Event {
-				e := about(channel.ReactionEvent, fmt.Sprint("react:", who, n), who, who+"/1")
-				e.At, e.Reaction = base.Add(time.Duration(n)*time.Second), emoji
-				return e
-			}
-			return []channel.Event{first, edit, react(2, "👍"), react(3, "❤")}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for name, make := range map[string]func(base time.Time, who string) []channel.Event{
+			"edits and deletion": func(base time.Time, who string) []channel.Event {
+				first := said(who, 1, "Grüße")
+				first.At = base
+				edit := func(n int, text string) channel.Event {
+					e := about(channel.EditEvent, fmt.Sprint("edit:", who, n), who, who+"/1")
+					e.At, e.Message = base.Add(time.Duration(n)*time.Second), &channel.Message{ExternalID: who + "/1", Text: text}
+					return e
+				}
+				gone := about(channel.DeleteEvent, "del:"+who, who, who+"/1")
+				gone.At = base.Add(9 * time.Second)
+				return []channel.Event{first, edit(1, "Grüße aus Köln"), edit(2, "Grüße aus Bonn"), gone}
+			},
+			"edits and reaction": func(base time.Time, who string) []channel.Event {
+				first := said(who, 1, "Grüße")
+				first.At = base
+				edit := about(channel.EditEvent, "edit:"+who, who, who+"/1")
+				edit.At, edit.Message = base.Add(time.Second), &channel.Message{ExternalID: who + "/1", Text: "Grüße aus Köln"}
+				react := func(n int, emoji string) channel.Event {
+					e := about(channel.ReactionEvent, fmt.Sprint("react:", who, n), who, who+"/1")
+					e.At, e.Reaction = base.Add(time.Duration(n)*time.Second), emoji
+					return e
+				}
+				return []channel.Event{first, edit, react(2, "👍"), react(3, "❤")}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
 				h := build(t, d)
 				h.run(h.in)
 				base := h.clock.Now().Add(-time.Hour)
@@ -95,8 +95,8 @@ func TestAnyOrderAndTenTimesEndAlike(t *testing.T) {
 				}
 				h.balanced()
 			})
-		})
-	}
+		}
+	})
 }
 
 func intakeItems(h *house) (errs []string, err error) {

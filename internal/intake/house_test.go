@@ -15,7 +15,6 @@ import (
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
-	"github.com/rufweite/rufweite/internal/db/dbtest"
 	"github.com/rufweite/rufweite/internal/intake"
 	"github.com/rufweite/rufweite/internal/vault"
 )
@@ -73,6 +72,7 @@ func (c *clock) Advance(d time.Duration) { c.at.Add(d.Microseconds()) }
 type house struct {
 	t          *testing.T
 	d          *db.DB
+	org        string
 	o          db.Org
 	accounts   *account.Accounts
 	blobs      *blob.Store
@@ -87,8 +87,10 @@ type house struct {
 
 func build(t *testing.T, d *db.DB) *house {
 	t.Helper()
-	h := &house{t: t, d: d, o: d.Org(dbtest.Org), clock: &clock{}, blobDir: t.TempDir(),
+	h := &house{t: t, d: d, org: db.NewID(), clock: &clock{}, blobDir: t.TempDir(),
 		chat: &medium{kind: "chat"}, mail: &medium{kind: "mail", caps: channel.Capabilities{Subject: true}}}
+	ok(t, d.CreateOrg(ctx, h.org, "Probe", 1)) // each has an organisation of its own
+	h.o = d.Org(h.org)
 	h.clock.at.Store(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).UnixMicro())
 	v, err := vault.Open(t.TempDir(), "")
 	ok(t, err)
@@ -103,7 +105,7 @@ func build(t *testing.T, d *db.DB) *house {
 
 func (h *house) channel(kind channel.Kind) channel.Account {
 	h.t.Helper()
-	c, err := h.accounts.Create(ctx, dbtest.Org, kind, string(kind), nil, "en", h.clock.Now())
+	c, err := h.accounts.Create(ctx, h.org, kind, string(kind), nil, "en", h.clock.Now())
 	ok(h.t, err)
 	return c.Account
 }

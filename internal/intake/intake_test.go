@@ -490,9 +490,9 @@ func TestWhatComesBeforeItsMessageWaits(t *testing.T) {
 }
 
 func TestClockJumpsLoseNothing(t *testing.T) {
-	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
-		t.Run(jump.String(), func(t *testing.T) {
-			dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for _, jump := range []time.Duration{time.Hour, -time.Hour} {
+			t.Run(jump.String(), func(t *testing.T) {
 				h := build(t, d)
 				h.run(h.in)
 				react := about(channel.ReactionEvent, "react:1", "erika", "erika/1")
@@ -522,8 +522,8 @@ func TestClockJumpsLoseNothing(t *testing.T) {
 					t.Errorf("order %v", got)
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestLargeBodiesAreFiles(t *testing.T) {
@@ -690,7 +690,7 @@ func TestCursorIsKeptWithTheEvents(t *testing.T) {
 		for i, in := range []channel.Inbound{{Cursor: "7", Events: []channel.Event{said("erika", 1, "x")}, Raw: []byte("{}")}, {Cursor: "9"}, {Events: []channel.Event{said("erika", 2, "y")}, Raw: []byte("{}")}} {
 			_, err := h.in.Accept(ctx, h.chatAcct, in)
 			ok(t, err)
-			got, err := h.accounts.Cursor(ctx, dbtest.Org, h.chatAcct.ID)
+			got, err := h.accounts.Cursor(ctx, h.org, h.chatAcct.ID)
 			ok(t, err)
 			if want := []string{"7", "9", "9"}[i]; got != want {
 				t.Fatalf("cursor %q, want %q", got, want)
@@ -793,7 +793,7 @@ func TestOrganisationsDoNotDelayEachOther(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := build(t, d)
 		h.run(h.in)
-		_, err := h.in.Accept(ctx, channel.Account{ID: "gone", Org: dbtest.Org, Kind: "chat"}, channel.Inbound{Raw: []byte("{}"), Events: []channel.Event{said("erika", 1, "x")}})
+		_, err := h.in.Accept(ctx, channel.Account{ID: "gone", Org: h.org, Kind: "chat"}, channel.Inbound{Raw: []byte("{}"), Events: []channel.Event{said("erika", 1, "x")}})
 		ok(t, err)
 		h.settled()
 		items, err := intake.WorkItems(ctx, h.o, "", 10)
