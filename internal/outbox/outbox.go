@@ -425,6 +425,9 @@ func ReadUpTo(ctx context.Context, tx *db.Tx, m conversation.Message, now time.T
 // the next start).
 func (o *Outbox) Run(ctx context.Context) error {
 	if err := o.recover(ctx, true); err != nil {
+		if ctx.Err() != nil { // told to stop before it had begun
+			return nil
+		}
 		return err
 	}
 	sweep := time.NewTicker(10 * time.Second)
