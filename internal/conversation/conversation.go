@@ -182,8 +182,7 @@ func collect(ctx context.Context, q db.Querier, query string, args []any) ([]Row
 	return out, nil
 }
 
-// fillUnread counts what came in since the staff member last read. Nothing is counted for conversations that are
-// assigned to somebody else and were never opened: they are that person's to read.
+// fillUnread counts what came in since the staff member last read; of a conversation never opened that is everything.
 func fillUnread(ctx context.Context, q db.Querier, rows []Row, staff string) error {
 	if staff == "" || len(rows) == 0 {
 		return nil
