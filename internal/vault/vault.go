@@ -53,16 +53,20 @@ func create(path string) (*Vault, error) {
 		return nil, fmt.Errorf("make the key that protects secrets: %w", err)
 	}
 	text := "# Protects the secrets in this installation's database. Without it they are lost: back it up, apart from the database.\n" + key.String() + "\n"
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return Open("", path)
-	}
+	// Whole or not at all, also if we are killed in the middle: written apart, then linked to its name.
+	f, err := os.CreateTemp(filepath.Dir(path), "key-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("make the key that protects secrets: %w", err)
 	}
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the key that protects secrets: %w", err), os.Remove(path))
+		return nil, fmt.Errorf("write the key that protects secrets: %w", err)
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) { // another process was faster
+		return Open("", path)
+	} else if err != nil {
+		return nil, fmt.Errorf("write the key that protects secrets: %w", err)
 	}
 	return &Vault{key}, nil
 }
