@@ -43,7 +43,7 @@ var leaves = map[string][]string{
 // lookups says which room may ask across organisations, and for what. It is the whole list: whoever adds a line here
 // makes a query that no organisation's scope protects.
 var lookups = map[string][]string{
-	"account": {"LookupChannel", "LookupMailbox"},
+	"account": {"LookupChannel"},
 	"app":     {"LookupMetrics"},
 	"auth":    {"LookupInvite", "LookupSession", "LookupSetup", "LookupToken", "LookupUser"},
 	"intake":  {"LookupPending"},

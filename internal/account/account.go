@@ -318,6 +318,13 @@ func (a *Accounts) seal(settings channel.Settings) (string, error) {
 	return a.vault.Seal(plain)
 }
 
+// mailboxTaken says that another channel of the installation receives mail for the address.
+func mailboxTaken(language string) error {
+	return &InvalidError{[]FieldError{{"address", channel.Text{
+		DE: "Diese Adresse hat schon ein Kanal dieser Installation.", EN: "A channel of this installation already has this address.",
+	}.In(language)}}}
+}
+
 // Create adds a channel after a check of its syntax; the provider is not asked. language is of error messages.
 func (a *Accounts) Create(ctx context.Context, org string, kind channel.Kind, name string, settings channel.Settings, language string, now time.Time) (Channel, error) {
 	if settings == nil {
@@ -341,9 +348,7 @@ func (a *Accounts) Create(ctx context.Context, org string, kind channel.Kind, na
 		return err
 	})
 	if db.IsDuplicate(err) {
-		return Channel{}, &InvalidError{[]FieldError{{"address", channel.Text{
-			DE: "Diese Adresse hat schon ein Kanal dieser Installation.", EN: "A channel of this installation already has this address.",
-		}.In(language)}}}
+		return Channel{}, mailboxTaken(language)
 	}
 	if err != nil {
 		return Channel{}, fmt.Errorf("create channel: %w", err)
@@ -401,9 +406,7 @@ func (a *Accounts) Update(ctx context.Context, org, id string, ch Change, langua
 		return err
 	})
 	if db.IsDuplicate(err) {
-		return Channel{}, &InvalidError{[]FieldError{{"address", channel.Text{
-			DE: "Diese Adresse hat schon ein Kanal dieser Installation.", EN: "A channel of this installation already has this address.",
-		}.In(language)}}}
+		return Channel{}, mailboxTaken(language)
 	}
 	if err != nil {
 		return Channel{}, fmt.Errorf("change channel: %w", err)

@@ -12,18 +12,16 @@ type Lookup string
 
 // The look-ups that may cross organisations.
 const (
-	LookupOrgs      Lookup = "orgs"       // all organisations
-	LookupSession   Lookup = "session"    // session cookie → organisation, user
-	LookupToken     Lookup = "token"      // API token → organisation, user
-	LookupUser      Lookup = "user"       // e-mail of a user → organisation, user
-	LookupInvite    Lookup = "invite"     // invitation → organisation, user
-	LookupChannel   Lookup = "channel"    // channel id or all channels → organisation, channel
-	LookupMailbox   Lookup = "mailbox"    // mail address → organisation, channel
-	LookupSetup     Lookup = "setup"      // is there any user yet
-	LookupPending   Lookup = "pending"    // organisations with unprocessed events
-	LookupDue       Lookup = "due"        // deliveries that are due
-	LookupMetrics   Lookup = "metrics"    // counts for /metrics
-	LookupSignature Lookup = "signatures" // installation-wide secrets
+	LookupOrgs    Lookup = "orgs"    // all organisations
+	LookupSession Lookup = "session" // session cookie → organisation, user
+	LookupToken   Lookup = "token"   // API token → organisation, user
+	LookupUser    Lookup = "user"    // e-mail of a user → organisation, user
+	LookupInvite  Lookup = "invite"  // invitation → organisation, user
+	LookupChannel Lookup = "channel" // channel id or all channels → organisation, channel
+	LookupSetup   Lookup = "setup"   // is there any user yet
+	LookupPending Lookup = "pending" // organisations with unprocessed events
+	LookupDue     Lookup = "due"     // deliveries that are due
+	LookupMetrics Lookup = "metrics" // counts for /metrics
 )
 
 // Global reads without an organisation; $1… are the caller's arguments.
