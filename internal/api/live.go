@@ -231,11 +231,11 @@ func (s *Server) pump(ctx context.Context, r *http.Request, u auth.User, sub *li
 		changed := slices.ContainsFunc(frames, func(f live.Frame) bool { return !f.Private && f.Assignee == u.ID })
 		if changed || s.Now().Sub(checked) > recheckAfter {
 			switch now, err := s.identify(ctx, r, bearerOf(r)); {
-			case errors.Is(err, auth.ErrSignedOut):
-				return err
 			case err == nil:
 				u, checked = now, s.Now()
-			} // a database that is away signs nobody out
+			case changed || errors.Is(err, auth.ErrSignedOut):
+				return err // who is no longer known hears nothing; the client comes again with its cursor
+			} // else the database is away, which signs nobody out
 		}
 		for _, f := range frames {
 			if may(u, f) {

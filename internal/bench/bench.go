@@ -270,7 +270,7 @@ func Intake(ctx context.Context, o Options) error {
 	start := time.Now()
 	left := before
 	for left > 0 && ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // counting costs too
 		if left, err = pending(ctx, h); err != nil {
 			return err
 		}
