@@ -11,6 +11,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -222,12 +223,21 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (Conn, error)
 }
 
+// Resolver asks the DNS; *net.Resolver is one.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
 // Env is what a driver may use of the world. Clock and network come in, so that tests can stand in for them.
 type Env struct {
 	HTTP       Doer
 	Dial       Dialer
 	Now        func() time.Time
 	Log        *slog.Logger // no personal data at info level
+	DNS        Resolver     // for assessors; nil where there is none
 	WebhookURL string       // the public URL of this account's webhook, "" if no public URL is known
 	Hostname   string       // how this server calls itself (EHLO, Message-ID fall-back)
 }
@@ -266,4 +276,23 @@ type Reparser interface {
 type Settled interface {
 	// CanSend tells whether an account with these settings can send; why not says what to do.
 	CanSend(Settings) (ok bool, whyNot Text)
+}
+
+// Assessor is a driver that can tell after the acknowledgement, by asking the network, how sure it is who sent
+// something (e-mail: SPF, DKIM, DMARC). raw is Inbound.Raw, e an event of it. ctx bounds what it may cost. An error means
+// that it could not be told at all and never can; a temporary failure is an Assessment with Temporary set.
+type Assessor interface {
+	Assess(ctx context.Context, a Account, raw []byte, e Event, env Env) (Assessment, error)
+}
+
+// Assessment says how sure it is that a message comes from the address that it names.
+type Assessment struct {
+	Assurance Assurance `json:"assurance"`        // Observed if Result is "pass", otherwise Claimed
+	Result    string    `json:"result"`           // "pass", "fail", "none" (its domain says nothing) or "temperror"
+	SPF       string    `json:"spf,omitempty"`    // RFC 8601 §2.7.2: "pass", "fail", "softfail", "neutral", "none" …
+	DKIM      string    `json:"dkim,omitempty"`   // RFC 8601 §2.7.1: "pass", "fail", "none", "permerror", "temperror"
+	DMARC     string    `json:"dmarc,omitempty"`  // RFC 8601 §2.7.10 (RFC 7489): "pass", "fail", "none", "permerror", "temperror"
+	Domain    string    `json:"domain,omitempty"` // the domain that was judged, in ASCII
+	Policy    string    `json:"policy,omitempty"` // what that domain wants done with failures: "none", "quarantine", "reject"
+	Temporary bool      `json:"-"`                // something did not answer: ask again later
 }

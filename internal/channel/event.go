@@ -65,10 +65,12 @@ type Address struct {
 
 // Message is what somebody said.
 type Message struct {
-	ExternalID string    `json:"external_id"`           // the provider's id; unique per channel and address
-	Subject    string    `json:"subject,omitempty"`     //
-	Text       string    `json:"text,omitempty"`        // plain text, always filled if there is any text at all
-	HTML       string    `json:"html,omitempty"`        // as sent, not sanitised
+	ExternalID string `json:"external_id"`       // the provider's id; unique per channel and address
+	Subject    string `json:"subject,omitempty"` //
+	Text       string `json:"text,omitempty"`    // plain text, always filled if there is any text at all
+	HTML       string `json:"html,omitempty"`    // as sent, not sanitised
+	// QuotedFrom is the byte offset in Text from which on earlier messages are quoted, for display only; 0 = none.
+	QuotedFrom int       `json:"quoted_from,omitempty"`
 	ReplyTo    string    `json:"reply_to,omitempty"`    // external id of the message that it quotes or answers
 	References []string  `json:"references,omitempty"`  // RFC 5322 §3.6.4, oldest first
 	ReplyToken string    `json:"reply_token,omitempty"` // the secret part of the reply address that was used
@@ -79,7 +81,9 @@ type Message struct {
 	// from their own address. It is a claim like any other.
 	AnswerTo []Mailbox `json:"answer_to,omitempty"`
 	// Automatic means that a machine wrote this (RFC 3834, bounces, lists): it never gets an automatic answer.
-	Automatic   bool         `json:"automatic,omitempty"`
+	Automatic bool `json:"automatic,omitempty"`
+	// Category is a hint that this is no customer's concern: "newsletter", "notice" (about a delivery), "spam", or "".
+	Category    string       `json:"category,omitempty"`
 	Attachments []Attachment `json:"attachments,omitempty"`
 	// Unsupported names a message type that we cannot show ("sticker pack"); Text may then be empty.
 	Unsupported string `json:"unsupported,omitempty"`
