@@ -57,6 +57,11 @@ var ErrNoMail = errors.New("not an Internet message (RFC 5322)")
 //
 // An error (ErrNoMail) means that nothing could be understood and a person must look at the raw message.
 func Parse(raw []byte, rcpt string, lim Limits) (channel.Event, error) {
+	return ParseFor(channel.Account{}, raw, rcpt, lim)
+}
+
+// ParseFor is Parse with the settings of the account that say which header fields may be believed.
+func ParseFor(a channel.Account, raw []byte, rcpt string, lim Limits) (channel.Event, error) {
 	lim = lim.orDefault()
 	t := split(raw, lim)
 	h := &t.root.header

@@ -599,7 +599,7 @@ func (s *session) store(from string, rcpts []recipient, body []byte) error {
 	}
 	for _, d := range deliveries {
 		raw := append(s.trace(from, d.rcpt), body...)
-		in := inbound(raw, d.rcpt, s.server.cfg.Limits)
+		in := inboundFor(d.account, raw, d.rcpt, s.server.cfg.Limits)
 		if in.Err != "" {
 			s.server.log.Warn("mail cannot be parsed", "channel", d.account.ID, "error", in.Err)
 		}
@@ -615,14 +615,19 @@ func (s *session) store(from string, rcpts []recipient, body []byte) error {
 }
 
 // inbound parses a raw message; what cannot be parsed, or makes the parser panic, becomes a work item.
-func inbound(raw []byte, rcpt string, lim Limits) (in channel.Inbound) {
+func inbound(raw []byte, rcpt string, lim Limits) channel.Inbound {
+	return inboundFor(channel.Account{}, raw, rcpt, lim)
+}
+
+// inboundFor is inbound with what the account's settings say about header fields.
+func inboundFor(a channel.Account, raw []byte, rcpt string, lim Limits) (in channel.Inbound) {
 	in = channel.Inbound{Raw: raw, Type: "message/rfc822"}
 	defer func() {
 		if p := recover(); p != nil {
 			in.Events, in.Err = nil, fmt.Sprintf("the parser failed: %v", p)
 		}
 	}()
-	e, err := Parse(raw, rcpt, lim)
+	e, err := ParseFor(a, raw, rcpt, lim)
 	if err != nil {
 		in.Err = err.Error()
 		return in
@@ -632,7 +637,7 @@ func inbound(raw []byte, rcpt string, lim Limits) (in channel.Inbound) {
 }
 
 // trace makes the fields that a final delivery adds (RFC 5321 §4.4), and Delivered-To, so that the stored message
-// still knows under which address it came.
+// still knows under which address it came. On top of them, where no sender can write, stands what Assess needs.
 func (s *session) trace(from, rcpt string) []byte {
 	proto := "ESMTP"
 	if s.tls {
@@ -645,6 +650,7 @@ func (s *session) trace(from, rcpt string) []byte {
 		ip = "IPv6:" + ip
 	}
 	var b bytes.Buffer
+	b.WriteString(envelope{peer: s.guard.ip, helo: s.helo, from: from}.line())
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", printable(from, 320))
 	fmt.Fprintf(&b, "Delivered-To: %s\r\n", printable(rcpt, 320))
 	fmt.Fprintf(&b, "Received: from %s ([%s])\r\n\tby %s with %s id %s\r\n\tfor <%s>; %s\r\n",

@@ -196,7 +196,10 @@ func TestServerReceives(t *testing.T) {
 		t.Error("the second mailbox must get the same key and no token of the first")
 	}
 	lines := strings.Split(string(in.Raw), "\r\n")
-	if lines[0] != "Return-Path: <joerg@kunde.example>" || lines[1] != "Delivered-To: Service+r.abc@firma.example" ||
+	if lines[0] != "X-Rufweite-Envelope: v=1; peer=127.0.0.1; helo=mail.kunde.example; from=<joerg@kunde.example>" {
+		t.Errorf("envelope %q", lines[0])
+	}
+	if lines = lines[1:]; lines[0] != "Return-Path: <joerg@kunde.example>" || lines[1] != "Delivered-To: Service+r.abc@firma.example" ||
 		lines[2] != "Received: from mail.kunde.example ([127.0.0.1])" ||
 		!strings.HasPrefix(lines[3], "\tby mx.firma.example with ESMTP id ") ||
 		lines[4] != "\tfor <Service+r.abc@firma.example>; Tue, 03 Mar 2026 09:00:00 +0100" || lines[5] != "From: J <joerg@kunde.example>" {
