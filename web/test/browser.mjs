@@ -87,7 +87,7 @@ test('a session that ends keeps the draft and says so', async ({ page, mock }) =
   await eventually(async () => (await box(page).inputValue()) === 'Halber Satz', 'draft')
 })
 
-test('an inbound message appears in list and stream within a second, on WebSocket', async ({ page, mock }) => {
+test('an inbound message appears in list and stream within a second, on WebSocket', { alone: true }, async ({ page, mock }) => {
   await open(page, mock)
   await page.waitForTimeout(300)
   const t0 = Date.now()
@@ -491,7 +491,7 @@ test('a partner sees only what is assigned', async ({ page, mock }) => {
   for (const name of ['Unverteilt', 'Alle', 'Kunden', 'Einrichten']) assert.equal(await page.getByRole('navigation', { name: 'Bereiche' }).getByRole('link', { name }).count(), 0)
 })
 
-test('100,000 conversations: few nodes, quick scrolling; 300 frames a second do not freeze it', { mock: { rows: 100_000 }, widths: [wide], slow: true }, async ({ page, mock }) => {
+test('100,000 conversations: few nodes, quick scrolling; 300 frames a second do not freeze it', { mock: { rows: 100_000 }, widths: [wide], alone: true }, async ({ page, mock }) => {
   await page.goto(mock.url + '/?view=all')
   await page.getByTestId('inbox').waitFor()
   for (let i = 0; i < 30; i++) { await page.getByTestId('inbox').evaluate((el) => (el.scrollTop = el.scrollHeight)); await page.waitForTimeout(60) }
@@ -536,33 +536,34 @@ test('the demo: writing as a customer on each channel', async ({ page, mock }) =
 })
 
 let failed = 0, ran = 0
-for (const t of tests) {
-  if (only && !t.name.includes(only)) continue
-  for (const size of t.widths ?? [wide, phone]) {
-    ran++
-    const mock = await startMock(t.mock ?? {})
-    const context = await browser.newContext({ viewport: size, locale: 'de-DE', hasTouch: size === phone, reducedMotion: 'reduce' })
-    await context.grantPermissions([])
-    const page = await context.newPage()
-    page.setDefaultTimeout(patience)
-    const errors = []
-    page.on('pageerror', (e) => errors.push('page error: ' + e.message))
-    page.on('console', (m) => { if (m.type() === 'error' && !/status of 4(01|04|09|10|22)/.test(m.text()) && !t.tolerate?.test(m.text())) errors.push('console: ' + m.text()) })
-    page.on('request', (r) => { if (!r.url().startsWith(mock.url) && !/^(data|blob|about):/.test(r.url())) errors.push('external request: ' + r.url()) })
-    const t0 = Date.now()
-    try {
-      await t.fn({ page, mock, context })
-      assert.deepEqual(errors, [])
-      console.log(`ok   ${size.width} ${t.name} (${Date.now() - t0} ms)`)
-    } catch (e) {
-      failed++
-      console.log(`FAIL ${size.width} ${t.name}\n     ${String(e.message).split('\n').slice(0, 12).join('\n     ')}${errors.length ? '\n     ' + errors.join('\n     ') : ''}`)
-      await page.screenshot({ path: `${shots}/fail-${size.width}-${t.name.slice(0, 30).replace(/\W+/g, '-')}.png` }).catch(() => {})
-    }
-    await context.close()
-    mock.close()
+async function run(t, size) {
+  ran++
+  const mock = await startMock(t.mock ?? {})
+  const context = await browser.newContext({ viewport: size, locale: 'de-DE', hasTouch: size === phone, reducedMotion: 'reduce' })
+  await context.grantPermissions(t.permissions ?? [])
+  const page = await context.newPage()
+  page.setDefaultTimeout(patience)
+  const errors = []
+  page.on('pageerror', (e) => errors.push('page error: ' + e.message))
+  page.on('console', (m) => { if (m.type() === 'error' && !/status of 4(01|04|09|10|22)/.test(m.text()) && !t.tolerate?.test(m.text())) errors.push('console: ' + m.text()) })
+  page.on('request', (r) => { if (!r.url().startsWith(mock.url) && !/^(data|blob|about):/.test(r.url())) errors.push('external request: ' + r.url()) })
+  const t0 = Date.now()
+  try {
+    await t.fn({ page, mock, context })
+    assert.deepEqual(errors, [])
+    console.log(`ok   ${size.width} ${t.name} (${Date.now() - t0} ms)`)
+  } catch (e) {
+    failed++
+    console.log(`FAIL ${size.width} ${t.name}\n     ${String(e.message).split('\n').slice(0, 12).join('\n     ')}${errors.length ? '\n     ' + errors.join('\n     ') : ''}`)
+    await page.screenshot({ path: `${shots}/fail-${size.width}-${t.name.slice(0, 30).replace(/\W+/g, '-')}.png` }).catch(() => {})
   }
+  await context.close()
+  mock.close()
 }
+// Both sizes at once; what measures time runs alone, afterwards.
+const chosen = tests.filter((t) => !only || t.name.includes(only))
+await Promise.all([wide, phone].map(async (size) => { for (const t of chosen) if (!t.alone && (t.widths ?? [wide, phone]).includes(size)) await run(t, size) }))
+for (const t of chosen) if (t.alone) for (const size of t.widths ?? [wide, phone]) await run(t, size)
 await browser.close()
 console.log(`${ran - failed} of ${ran} passed`)
 process.exit(failed ? 1 : 0)

@@ -1,5 +1,7 @@
-// Every screen, at 1280, 820 and 360, light and dark, German and English: axe-core must find nothing, nothing may overflow, no text
-// below 13 px, no second layout shift. Leaves a picture of each in $SHOTS. Some only: node test/screens.mjs NAME-PART
+// Every screen at 360 and 1280, light and dark, German and English: axe-core must find nothing, nothing may overflow, no text
+// below 13 px, no second layout shift. Leaves a picture of each in $SHOTS. Each screen is seen in two combinations that
+// share nothing (one screen's are the next one's complement), a few at 820 too; ALL=1 takes every combination.
+// One of them: ONLY=360-de-dark. Some screens: node test/screens.mjs NAME-PART
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
@@ -10,8 +12,15 @@ mkdirSync(shots, { recursive: true })
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const only = process.argv[2] ?? ''
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] })
-const full = await startMock({ hold: 60_000 }), bare = await startMock({ empty: true }), first = await startMock({ empty: true, fresh: true })
-const id = (i) => full.db.conversations[i].id
+// A server of the mock speaks one language at a time: each worker has its own.
+const house = async (lang) => {
+  const mocks = { full: await startMock({ hold: 60_000 }), bare: await startMock({ empty: true }), first: await startMock({ empty: true, fresh: true }) }
+  for (const m of Object.values(mocks)) m.db.language = lang
+  return mocks
+}
+const houses = { de: await house('de'), en: await house('en') }
+const { db } = houses.de.full, full = 'full', bare = 'bare', first = 'first'   // ids are counted up, alike in each
+const id = (i) => db.conversations[i].id
 const narrow = (p) => p.viewportSize().width < 720
 const key = async (p, k) => { await p.getByTestId('message').first().waitFor(); await p.keyboard.press(k) }
 
@@ -35,65 +44,99 @@ const screens = {
   panel: [full, `/c/${id(0)}?view=mine`, async (p) => { if (narrow(p) || p.viewportSize().width < 1200) { await p.getByRole('button', { name: /^(Kunde|Customer)$/ }).click(); await p.locator('dialog .id').waitFor() } }],
   palette: [full, '/?view=mine', async (p) => { await p.keyboard.press('Control+k'); await p.getByRole('combobox').fill('ay'); await p.getByRole('option').nth(1).waitFor() }],
   keys: [full, '/?view=mine', async (p) => { await p.keyboard.press('?'); await p.getByRole('dialog').waitFor() }],
-  compose: [full, '/?view=mine&new=1', async (p) => { await p.locator('.picks button').first().waitFor() }], 'compose-to': [full, `/?view=mine&new=1&customer=${full.db.customers[0].id}`],
-  customers: [full, '/customers'], customer: [full, `/customers/${full.db.customers[0].id}`], 'customers-empty': [bare, '/customers'],
-  merge: [full, `/customers/${full.db.customers[0].id}`, async (p) => { await p.getByRole('button', { name: /^(Zusammenführen|Merge)$/ }).click(); await p.locator('.picks button').first().waitFor() }],
+  compose: [full, '/?view=mine&new=1', async (p) => { await p.locator('.picks button').first().waitFor() }], 'compose-to': [full, `/?view=mine&new=1&customer=${db.customers[0].id}`],
+  customers: [full, '/customers'], customer: [full, `/customers/${db.customers[0].id}`], 'customers-empty': [bare, '/customers'],
+  merge: [full, `/customers/${db.customers[0].id}`, async (p) => { await p.getByRole('button', { name: /^(Zusammenführen|Merge)$/ }).click(); await p.locator('.picks button').first().waitFor() }],
   channels: [full, '/settings/channels'], 'channels-empty': [bare, '/settings/channels'], 'channel-kinds': [full, '/settings/channels/new'], 'channel-new': [full, '/settings/channels/new?kind=email'],
-  channel: [full, `/settings/channels/${full.db.channels[1].id}`], 'channel-red': [full, `/settings/channels/${full.db.channels[2].id}`],
+  channel: [full, `/settings/channels/${db.channels[1].id}`], 'channel-red': [full, `/settings/channels/${db.channels[2].id}`],
   staff: [full, '/settings/staff'], 'staff-invite': [full, '/settings/staff', async (p) => { await p.locator('.head .btn').click(); await p.getByRole('dialog').waitFor() }],
   me: [full, '/settings/me'], 'me-totp': [full, '/settings/me', async (p) => { await p.getByRole('button', { name: /^(Einrichten|Set up)$/ }).last().click(); await p.locator('.qr').waitFor(); await p.locator('.qr').scrollIntoViewIfNeeded() }],
-  'work-items': [full, '/work-items'], 'work-item': [full, `/work-items?id=${full.db.work[0].id}`], 'work-empty': [bare, '/work-items'],
-  play: [full, `/play?customer=${full.db.customers[0].id}&channel=telegram`], 'play-mail': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`],
-  'play-mail-open': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`, async (p) => { await p.locator('.mailrow').last().click() }],
-  'play-mail-write': [full, `/play?desk=0&customer=${full.db.customers[0].id}&channel=email`, async (p) => { await p.getByRole('button', { name: /^(Neue E-Mail|New e-mail)$/ }).click() }],
+  'work-items': [full, '/work-items'], 'work-item': [full, `/work-items?id=${db.work[0].id}`], 'work-empty': [bare, '/work-items'],
+  play: [full, `/play?customer=${db.customers[0].id}&channel=telegram`], 'play-mail': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`],
+  'play-mail-open': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.locator('.mailrow').last().click() }],
+  'play-mail-write': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.getByRole('button', { name: /^(Neue E-Mail|New e-mail)$/ }).click() }],
 }
 
 let bad = 0, seen = 0
 const big = { width: 1280, height: 800 }, small = { width: 360, height: 740 }, middle = { width: 820, height: 1000 }
-// Every size meets every language and both schemes; ALL=1 runs every combination.
-const matrix = process.env.ALL ? [big, small].flatMap((s) => ['de', 'en'].flatMap((l) => ['light', 'dark'].map((c) => [s, l, c]))).concat([[middle, 'de', 'light']])
-  : [[small, 'en', 'light'], [small, 'de', 'dark'], [big, 'en', 'dark'], [big, 'de', 'light'], [middle, 'de', 'light']]
-for (const [size, lang, scheme] of matrix) {
-  if (process.env.ONLY && process.env.ONLY !== `${size.width}-${lang}-${scheme}`) continue
-  const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: lang === 'de' ? 'de-DE' : 'en-GB', hasTouch: size.width === 360, reducedMotion: 'reduce' })
-  for (const [name, [mock, path, act]] of Object.entries(screens)) {
-    if (only && !name.includes(only)) continue
-    seen++
-    mock.db.language = lang
-    const page = await context.newPage()
-    page.setDefaultTimeout(30_000)
-    const say = (what) => { bad++; console.log(`${name} ${size.width} ${lang} ${scheme}: ${what}`) }
-    page.on('pageerror', (e) => say('page error ' + e.message))
-    await page.addInitScript(() => { window.shift = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => { if (!e.hadRecentInput) window.shift += e.value })).observe({ type: 'layout-shift', buffered: true }) })
-    try {
-      await page.goto(mock.url + path)
-      await page.waitForLoadState('load')
-      await page.waitForTimeout(350)
-      if (act) { await act(page); await page.waitForTimeout(120) }
-      await page.screenshot({ path: `${shots}/${name}-${size.width}-${lang}-${scheme}.png` })
-      const found = await page.evaluate(() => {
-        const wide = document.documentElement.scrollWidth > innerWidth
-        const small = [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13).map((e) => e.outerHTML.slice(0, 80))
-        const cut = [...document.querySelectorAll('.btn, .chips a, h1, .head, .via, .acts')].filter((e) => e.checkVisibility() && !e.closest('.people, .chans, .row, iframe')).filter((e) => { const r = e.getBoundingClientRect(); return r.width && (r.right > innerWidth + 1 || r.left < -1) }).map((e) => e.outerHTML.slice(0, 100))
-        return { wide, small, cut, shift: window.shift }
-      })
-      if (found.wide) say('overflows sideways')
-      if (found.small.length) say('text below 13 px: ' + found.small[0])
-      if (found.cut.length) say('cut off: ' + found.cut.join(' | '))
-      // The banner takes its room, once.
-      if (found.shift > (name === 'offline' ? 0.15 : 0.1)) say(`layout shift ${found.shift.toFixed(3)}`)
-      await page.evaluate(axe)
-      const result = await Promise.race([page.evaluate(() => window.axe.run(document, { iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })),
-        new Promise((_, no) => setTimeout(() => no(new Error('axe took longer than a minute')), 60_000))])
-      for (const v of result.violations) say(`axe ${v.id} (${v.impact}): ${v.nodes.length}× ${v.nodes[0].html.slice(0, 140)} — ${v.nodes[0].failureSummary.split('\n')[1]?.trim().slice(0, 200)}`)
-    } catch (e) { say('did not come to it: ' + e.message.split('\n')[0]) }
-    if (name === 'offline') await context.setOffline(false)
-    await page.close()
-    if (process.stdout.isTTY) process.stdout.write('.')
-  }
-  await context.close()
+const atMiddle = new Set(['inbox', 'conversation', 'uncertain', 'writing', 'panel', 'customer', 'channels', 'search', 'text-blocks', 'forward'])
+
+// wanted says in which combinations a screen is looked at: [size, language, scheme].
+function wanted(name, i) {
+  const all = process.env.ALL || process.env.ONLY
+  const list = all ? [big, small].flatMap((s) => ['de', 'en'].flatMap((l) => ['light', 'dark'].map((c) => [s, l, c])))
+    : i % 2 ? [[small, 'de', 'dark'], [big, 'en', 'light']] : [[small, 'en', 'light'], [big, 'de', 'dark']]
+  if (all || atMiddle.has(name)) list.push(i % 2 ? [middle, 'de', 'light'] : [middle, 'en', 'light'])
+  return list.filter(([s, l, c]) => !process.env.ONLY || process.env.ONLY === `${s.width}-${l}-${c}`)
 }
+
+// settled waits until nothing is being fetched and the page has not changed for a moment.
+async function settled(page, pending) {
+  const end = Date.now() + 10_000
+  do {
+    while (pending.size && Date.now() < end) await new Promise((r) => setTimeout(r, 10))
+    await page.evaluate(() => new Promise((done) => {
+      let quiet = setTimeout(ready, 80)
+      const late = setTimeout(ready, 3000)
+      const o = new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(ready, 80) })
+      o.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
+      function ready() { clearTimeout(quiet); clearTimeout(late); o.disconnect(); requestAnimationFrame(() => requestAnimationFrame(done)) }
+    }))
+  } while (pending.size && Date.now() < end)
+}
+
+async function look(context, [size, lang, scheme], name, [which, path, act]) {
+  const mock = houses[lang][which]
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  seen++
+  const say = (what) => { bad++; console.log(`${name} ${size.width} ${lang} ${scheme}: ${what}`) }
+  const pending = new Set()
+  page.on('request', (r) => { if (!/\/live(\?|$)/.test(r.url())) pending.add(r) })
+  for (const e of ['requestfinished', 'requestfailed']) page.on(e, (r) => pending.delete(r))
+  page.on('pageerror', (e) => say('page error ' + e.message))
+  await page.addInitScript(() => { window.shift = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => { if (!e.hadRecentInput) window.shift += e.value })).observe({ type: 'layout-shift', buffered: true }) })
+  try {
+    await page.goto(mock.url + path)
+    await settled(page, pending)
+    if (act) { await act(page); await settled(page, pending) }
+    await page.screenshot({ path: `${shots}/${name}-${size.width}-${lang}-${scheme}.png` })
+    const found = await page.evaluate(() => {
+      const wide = document.documentElement.scrollWidth > innerWidth
+      const small = [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13).map((e) => e.outerHTML.slice(0, 80))
+      const cut = [...document.querySelectorAll('.btn, .chips a, h1, .head, .via, .acts')].filter((e) => e.checkVisibility() && !e.closest('.people, .chans, .row, iframe')).filter((e) => { const r = e.getBoundingClientRect(); return r.width && (r.right > innerWidth + 1 || r.left < -1) }).map((e) => e.outerHTML.slice(0, 100))
+      return { wide, small, cut, shift: window.shift }
+    })
+    if (found.wide) say('overflows sideways')
+    if (found.small.length) say('text below 13 px: ' + found.small[0])
+    if (found.cut.length) say('cut off: ' + found.cut.join(' | '))
+    if (found.shift > 0.1) say(`layout shift ${found.shift.toFixed(3)}`)
+    await page.evaluate(axe)
+    const result = await Promise.race([page.evaluate(() => window.axe.run(document, { iframes: false, resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })),
+      new Promise((_, no) => setTimeout(() => no(new Error('axe took longer than a minute')), 60_000))])
+    for (const v of result.violations) say(`axe ${v.id} (${v.impact}): ${v.nodes.length}× ${v.nodes[0].html.slice(0, 140)} — ${v.nodes[0].failureSummary.split('\n')[1]?.trim().slice(0, 200)}`)
+  } catch (e) { say('did not come to it: ' + e.message.split('\n')[0]) }
+  if (name === 'offline') await context.setOffline(false)
+  await page.close()
+}
+
+await Promise.all(['de', 'en'].map(async (lang) => {
+  const contexts = new Map()
+  let i = -1
+  for (const [name, screen] of Object.entries(screens)) {
+    i++
+    if (only && !name.includes(only)) continue
+    for (const how of wanted(name, i)) {
+      const [size, l, scheme] = how
+      if (l !== lang) continue
+      const key = `${size.width}-${scheme}`
+      if (!contexts.has(key)) contexts.set(key, await browser.newContext({ viewport: size, colorScheme: scheme, locale: lang === 'de' ? 'de-DE' : 'en-GB', hasTouch: size.width === 360, reducedMotion: 'reduce' }))
+      await look(contexts.get(key), how, name, screen)
+    }
+  }
+  for (const c of contexts.values()) await c.close()
+}))
 await browser.close()
-for (const m of [full, bare, first]) m.close()
+for (const h of Object.values(houses)) for (const m of Object.values(h)) m.close()
 console.log(`${seen} screens, ${bad} findings`)
 process.exit(bad ? 1 : 0)
