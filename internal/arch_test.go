@@ -26,6 +26,7 @@ var rooms = strings.Fields(`
 	touchpoint conversation promise
 	reach outbox ask dialog
 	intake
+	chat
 	journey insight improve
 	api sim app
 	bench`)
@@ -62,7 +63,10 @@ var tables = map[string]string{
 	"customer": "customer", "address": "customer",
 	"conversation": "conversation", "conversation_address": "conversation", "conversation_read": "conversation", "message": "conversation",
 	"message_history": "conversation", "message_source": "conversation", "attachment": "conversation", "draft": "conversation", "reply_token": "conversation",
+	"participant": "conversation", "conversation_tag": "conversation", "mention": "conversation", "matter_number": "conversation",
+	"view": "staff", "text_block": "staff", "preference": "staff",
 	"delivery": "outbox", "delivery_part": "outbox",
+	"chat_session": "chat", "chat_mail": "chat",
 }
 
 // guests name a table of another room all the same. The first ones have a reason; the others are debts, and the list

@@ -427,8 +427,11 @@ func (s *Server) conversationRoutes() {
 			return nil, s.fail(ctx, err)
 		}
 		err := o.Write(ctx, func(tx *db.Tx) error {
-			return conversation.MarkRead(ctx, tx, in.ID, who(ctx).ID, in.Body.MessageID)
+			return conversation.MarkRead(ctx, tx, in.ID, who(ctx).ID, in.Body.MessageID, s.Now())
 		})
+		if err == nil {
+			s.chatSeen(o.ID, in.ID)
+		}
 		return nil, s.fail(ctx, err)
 	})
 	type draftBody struct {

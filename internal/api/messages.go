@@ -301,7 +301,7 @@ func (s *Server) messageRoutes() {
 			if err := conversation.SaveDraft(ctx, tx, r.ID, u.ID, nil, s.Now()); err != nil {
 				return err
 			}
-			return conversation.MarkRead(ctx, tx, r.ID, u.ID, "") // who answers has read
+			return conversation.MarkRead(ctx, tx, r.ID, u.ID, "", s.Now()) // who answers has read
 		})
 		if errors.Is(err, conversation.ErrNoSuch) {
 			return nil, s.noQuote(ctx)

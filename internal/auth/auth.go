@@ -53,9 +53,9 @@ func Roles() []string { return []string{Owner, Manager, Advisor, Partner} }
 
 // User is a member of staff.
 type User struct {
-	Org, ID, Email, Name, Role, Language, Signature string
-	TOTPEnabled, Enabled                            bool
-	CreatedAt                                       time.Time
+	Org, ID, Email, Name, Role, Language, Signature, Unit string
+	TOTPEnabled, Enabled                                  bool
+	CreatedAt                                             time.Time
 }
 
 // CanManage reports whether the user may change channels and staff.
@@ -139,12 +139,12 @@ func checkPassword(stored, pw string) bool {
 // decoy is checked when there is no such user, so that the time of the answer does not tell.
 var decoy = sync.OnceValue(func() string { return hashPassword(random(12)) })
 
-const userColumns = `org, id, email, name, role, language, signature, totp_enabled, enabled, created_at`
+const userColumns = `org, id, email, name, role, language, signature, unit, totp_enabled, enabled, created_at`
 
 func scanUser(rows *db.Rows, more ...any) (User, error) {
 	var u User
 	var t, e, at int64
-	err := rows.Scan(append([]any{&u.Org, &u.ID, &u.Email, &u.Name, &u.Role, &u.Language, &u.Signature, &t, &e, &at}, more...)...)
+	err := rows.Scan(append([]any{&u.Org, &u.ID, &u.Email, &u.Name, &u.Role, &u.Language, &u.Signature, &u.Unit, &t, &e, &at}, more...)...)
 	u.TOTPEnabled, u.Enabled, u.CreatedAt = t == 1, e == 1, db.Time(at)
 	return u, err
 }
@@ -286,8 +286,8 @@ func (a *Auth) UserByEmail(ctx context.Context, email string) (User, error) {
 
 // Change is what Update may change; nil means "as it is".
 type Change struct {
-	Name, Role, Language, Signature *string
-	Enabled                         *bool
+	Name, Role, Language, Signature, Unit *string
+	Enabled                               *bool
 }
 
 // Update changes a member of staff.
@@ -302,7 +302,7 @@ func (a *Auth) Update(ctx context.Context, tx *db.Tx, id string, c Change) (User
 		return User{}, err
 	}
 	was := u
-	for _, s := range []struct{ dst, v *string }{{&u.Name, c.Name}, {&u.Role, c.Role}, {&u.Language, c.Language}, {&u.Signature, c.Signature}} {
+	for _, s := range []struct{ dst, v *string }{{&u.Name, c.Name}, {&u.Role, c.Role}, {&u.Language, c.Language}, {&u.Signature, c.Signature}, {&u.Unit, c.Unit}} {
 		if s.v != nil {
 			*s.dst = strings.TrimSpace(*s.v)
 		}
@@ -325,8 +325,8 @@ func (a *Auth) Update(ctx context.Context, tx *db.Tx, id string, c Change) (User
 			return User{}, ErrLastOwner
 		}
 	}
-	if _, err := tx.Exec(ctx, `UPDATE staff SET name = $3, role = $4, language = $5, signature = $6, enabled = $7 WHERE org = $1 AND id = $2`,
-		id, u.Name, u.Role, u.Language, u.Signature, db.Bool(u.Enabled)); err != nil {
+	if _, err := tx.Exec(ctx, `UPDATE staff SET name = $3, role = $4, language = $5, signature = $6, unit = $7, enabled = $8 WHERE org = $1 AND id = $2`,
+		id, u.Name, u.Role, u.Language, u.Signature, u.Unit, db.Bool(u.Enabled)); err != nil {
 		return User{}, fmt.Errorf("change member of staff: %w", err)
 	}
 	if !u.Enabled {

@@ -50,6 +50,11 @@ type Row struct {
 	ChannelKind  channel.Kind
 	Address      string // the address of the last inbound message
 	Tags         []string
+	Unit         string // department, branch or partner
+	UnitName     string
+	Category     string // why it is not a customer's concern: a Category; "" = it is one
+	Participants int64  // third parties who take part
+	JoinedInto   string // the conversation that its messages were moved to
 	LastAt       time.Time
 	LastBy       channel.Author
 	LastIn       bool // the last message came from outside
@@ -61,16 +66,19 @@ type Row struct {
 	Suggestion   *Suggestion
 	CreatedAt    time.Time
 	Unread       int64 // for the staff member who asked; filled by List and Get
+
+	tagged, retagged bool // has rows in conversation_tag; its tags changed
 }
 
 // Suggestion is a link that a person may confirm; nothing is joined by itself.
 type Suggestion struct {
 	Kind         string `json:"kind"` // "same_matter", "follows" (a late answer to a closed conversation)
 	Conversation string `json:"conversation_id"`
-	Reason       string `json:"reason"` // code of the reason: "token_other_sender", "thread_other_sender", "closed_long_ago"
+	Reason       string `json:"reason"`           // code of the reason: "token_other_sender", "thread_other_sender", "closed_long_ago", "number"
+	Number       string `json:"number,omitempty"` // reason "number": the contract, claim or order number that both name
 }
 
-const rowColumns = `id, customer, customer_name, subject, status, snoozed_until, closed_at, assignee, assignee_name, channel, channel_kind, address, tags,
+const rowColumns = `id, customer, customer_name, subject, status, snoozed_until, closed_at, assignee, assignee_name, unit, unit_name, channel, channel_kind, address, tags, category, participants, joined_into,
 	last_at, last_direction, last_author, last_text, waiting_since, received, pos, failed, suggestion, created_at`
 
 // rowColumnsOf gives the columns of a row in a join, where the table goes by another name.
@@ -83,7 +91,7 @@ func scanRow(rows *db.Rows, before ...any) (Row, error) {
 	var r Row
 	var kind, tags, direction, author, suggestion string
 	var snoozed, closed, last, waiting, created int64
-	err := rows.Scan(append(before, &r.ID, &r.Customer, &r.CustomerName, &r.Subject, &r.Status, &snoozed, &closed, &r.Assignee, &r.AssigneeName, &r.Channel, &kind, &r.Address, &tags,
+	err := rows.Scan(append(before, &r.ID, &r.Customer, &r.CustomerName, &r.Subject, &r.Status, &snoozed, &closed, &r.Assignee, &r.AssigneeName, &r.Unit, &r.UnitName, &r.Channel, &kind, &r.Address, &tags, &r.Category, &r.Participants, &r.JoinedInto,
 		&last, &direction, &author, &r.LastText, &waiting, &r.Received, &r.Pos, &r.Failed, &suggestion, &created)...)
 	if err != nil {
 		return r, err
@@ -92,6 +100,7 @@ func scanRow(rows *db.Rows, before ...any) (Row, error) {
 	r.SnoozedUntil, r.ClosedAt, r.LastAt, r.WaitingSince, r.CreatedAt = db.Time(snoozed), db.Time(closed), db.Time(last), db.Time(waiting), db.Time(created)
 	if tags != "" {
 		err = json.Unmarshal([]byte(tags), &r.Tags)
+		r.tagged = true
 	}
 	if suggestion != "" {
 		r.Suggestion = &Suggestion{}
@@ -117,20 +126,21 @@ func save(ctx context.Context, tx *db.Tx, r *Row, insert bool) error {
 	if r.LastIn {
 		direction = "in"
 	}
-	args := []any{r.ID, r.Customer, r.CustomerName, r.Subject, r.Status, db.Micro(r.SnoozedUntil), db.Micro(r.ClosedAt), r.Assignee, r.AssigneeName, r.Channel, string(r.ChannelKind), r.Address,
-		jsonText(r.Tags, len(r.Tags) == 0), db.Micro(r.LastAt), direction, string(r.LastBy), r.LastText, db.Micro(r.WaitingSince), r.Received, r.Pos, r.Failed,
+	args := []any{r.ID, r.Customer, r.CustomerName, r.Subject, r.Status, db.Micro(r.SnoozedUntil), db.Micro(r.ClosedAt), r.Assignee, r.AssigneeName, r.Unit, r.UnitName, r.Channel, string(r.ChannelKind), r.Address,
+		jsonText(r.Tags, len(r.Tags) == 0), r.Category, r.Participants, r.JoinedInto, db.Micro(r.LastAt), direction, string(r.LastBy), r.LastText, db.Micro(r.WaitingSince), r.Received, r.Pos, r.Failed,
 		jsonText(r.Suggestion, r.Suggestion == nil), db.Micro(r.CreatedAt)}
-	query := `UPDATE conversation SET customer = $3, customer_name = $4, subject = $5, status = $6, snoozed_until = $7, closed_at = $8, assignee = $9, assignee_name = $10,
-		channel = $11, channel_kind = $12, address = $13, tags = $14, last_at = $15, last_direction = $16, last_author = $17, last_text = $18, waiting_since = $19, received = $20,
-		pos = $21, failed = $22, suggestion = $23, created_at = $24 WHERE org = $1 AND id = $2`
+	query := `UPDATE conversation SET customer = $3, customer_name = $4, subject = $5, status = $6, snoozed_until = $7, closed_at = $8, assignee = $9, assignee_name = $10, unit = $11,
+		unit_name = $12, channel = $13, channel_kind = $14, address = $15, tags = $16, category = $17, participants = $18, joined_into = $19, last_at = $20,
+		last_direction = $21, last_author = $22, last_text = $23, waiting_since = $24, received = $25, pos = $26, failed = $27, suggestion = $28,
+		created_at = $29 WHERE org = $1 AND id = $2`
 	if insert {
-		query = `INSERT INTO conversation (org, ` + rowColumns + `, unit) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,'')`
+		query = `INSERT INTO conversation (org, ` + rowColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29)`
 	}
 	if _, err := tx.Exec(ctx, query, args...); err != nil {
 		return fmt.Errorf("save conversation %s: %w", r.ID, err)
 	}
 	tx.Emit("conversation", r.ID, nil)
-	return nil
+	return saveTags(ctx, tx, r)
 }
 
 // load reads a row for change. On PostgreSQL it is locked until the transaction ends.
@@ -220,6 +230,11 @@ type Filter struct {
 	Kind      channel.Kind
 	Customers []string // ids of one customer's records
 	Text      string   // part of name, subject or last message
+	Tag       string
+	Unit      string
+	Category  string // "" = what is a customer's concern
+	Failed    bool   // only where a delivery failed or is uncertain and nobody has dealt with it
+	IDs       []string
 }
 
 // List gives a page of conversations, the last active first (Waiting: the longest wait first), with the unread count
@@ -227,6 +242,7 @@ type Filter struct {
 func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit int) (page []Row, next string, err error) {
 	statuses := []string{f.Status}
 	switch {
+	case f.Failed || f.Category != "" || f.IDs != nil: // few, with an index of their own
 	case f.Waiting && f.Status == "":
 		statuses = []string{Open, Snoozed} // nobody waits in a closed one
 	case f.Status == "" && f.Customers == nil:
@@ -277,8 +293,29 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		}
 		w.WriteString(cond)
 	}
+	table := "conversation"
+	if f.Tag != "" {
+		return listByTag(ctx, o, f, cursor, limit)
+	}
 	if f.Status != "" {
 		add("status = ?", f.Status)
+	}
+	switch {
+	case f.Category != "":
+		add("category = ? AND category <> ''", f.Category)
+	case f.IDs == nil:
+		add("category = '' AND joined_into = ''")
+	}
+	if f.Unit != "" {
+		add("unit = ? AND unit <> ''", f.Unit)
+	}
+	if f.Failed {
+		add("failed > 0")
+	}
+	if f.IDs != nil {
+		list, a := db.In(len(args)+2, f.IDs)
+		args = append(args, a...)
+		w.WriteString(" AND id IN " + list)
 	}
 	if f.Assignee == "none" {
 		add("assignee = ''")
@@ -314,7 +351,50 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		add("("+column+", id) "+than+" (?, ?)", at, id)
 	}
 	args = append(args, limit)
-	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM conversation WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, w.String(), column, order, order, len(args)+1), args)
+	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM %s WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, table, w.String(), column, order, order, len(args)+1), args)
+}
+
+// listByTag walks the copy of the tags in their order and reads the rows beside it.
+func listByTag(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]Row, error) {
+	at, id := int64(1<<62), "~"
+	if cursor != "" {
+		var err error
+		if at, id, err = parseCursor(cursor); err != nil {
+			return nil, err
+		}
+	}
+	tag := f.Tag
+	f.Tag = ""
+	var out []Row
+	for len(out) < limit {
+		var ids []string
+		last := int64(0)
+		rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND status = $3 AND (last_at, conversation) < ($4, $5) ORDER BY last_at DESC, conversation DESC LIMIT $6`,
+			tag, f.Status, at, id, limit)
+		err = db.Each(rows, err, func() error {
+			var c string
+			err := rows.Scan(&c, &last)
+			ids = append(ids, c)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list by tag: %w", err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		at, id = last, ids[len(ids)-1]
+		f.IDs = ids
+		part, err := list(ctx, o, f, "", len(ids))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, slices.DeleteFunc(part, func(r Row) bool { return r.Category != "" || r.JoinedInto != "" })...)
+		if len(ids) < limit {
+			break
+		}
+	}
+	return out, nil
 }
 
 func parseCursor(s string) (int64, string, error) {
@@ -332,7 +412,7 @@ func parseCursor(s string) (int64, string, error) {
 
 // Counts are the numbers beside the desk's filters.
 type Counts struct {
-	Mine, Unassigned, Waiting, Open int64
+	Mine, Unassigned, Waiting, Open, Mentions int64
 }
 
 // Count gives the numbers beside the desk's filters for a staff member. Each stops counting at 1,000.
@@ -351,6 +431,9 @@ func Count(ctx context.Context, o db.Org, staff string) (c Counts, err error) {
 			return c, fmt.Errorf("count conversations: %w", err)
 		}
 	}
+	if err := o.Row(ctx, `SELECT COUNT(*) FROM (SELECT DISTINCT conversation FROM mention WHERE org = $1 AND staff = $2 AND seen_at = 0 LIMIT 1000) AS c`, staff).Scan(&c.Mentions); err != nil {
+		return c, fmt.Errorf("count mentions: %w", err)
+	}
 	return c, nil
 }
 
@@ -367,6 +450,9 @@ type Change struct {
 	Subject      *string
 	SnoozedUntil *time.Time
 	Tags         *[]string
+	TagsAdd      []string
+	TagsRemove   []string
+	Unit         *Actor // id and name of the unit; empty ID = none
 }
 
 // Update changes a conversation and notes in it what was done by whom.
@@ -374,6 +460,9 @@ func Update(ctx context.Context, tx *db.Tx, id string, ch Change, by Actor, now 
 	r, err := load(ctx, tx, id)
 	if err != nil {
 		return Row{}, err
+	}
+	if r.JoinedInto != "" {
+		return Row{}, ErrJoined
 	}
 	was := r
 	if ch.Assignee != nil && ch.Assignee.ID != r.Assignee {
@@ -386,7 +475,16 @@ func Update(ctx context.Context, tx *db.Tx, id string, ch Change, by Actor, now 
 		r.Subject = oneLine(*ch.Subject, 200)
 	}
 	if ch.Tags != nil {
-		r.Tags = *ch.Tags
+		r.Tags, r.retagged = CleanTags(*ch.Tags), true
+	}
+	if len(ch.TagsAdd)+len(ch.TagsRemove) > 0 {
+		r.retagged = true
+		r.Tags = slices.DeleteFunc(CleanTags(append(slices.Clone(r.Tags), ch.TagsAdd...)), func(t string) bool {
+			return slices.ContainsFunc(ch.TagsRemove, func(x string) bool { return strings.EqualFold(strings.TrimSpace(x), t) })
+		})
+	}
+	if ch.Unit != nil {
+		r.Unit, r.UnitName = ch.Unit.ID, ch.Unit.Name
 	}
 	if ch.SnoozedUntil != nil {
 		if ch.SnoozedUntil.After(now) {
@@ -403,6 +501,7 @@ func Update(ctx context.Context, tx *db.Tx, id string, ch Change, by Actor, now 
 			if was.Status == Snoozed {
 				e = "woken"
 			}
+			r.Category = ""
 		case Closed:
 			e, r.ClosedAt, r.SnoozedUntil, r.WaitingSince = "closed", now, time.Time{}, time.Time{}
 		case Snoozed:
@@ -487,7 +586,7 @@ func Trouble(ctx context.Context, tx *db.Tx, id string, delta int64) error {
 }
 
 // MarkRead notes that staff has read up to the message; "" means all.
-func MarkRead(ctx context.Context, tx *db.Tx, id, staff, message string) error {
+func MarkRead(ctx context.Context, tx *db.Tx, id, staff, message string, now time.Time) error {
 	r, err := load(ctx, tx, id)
 	if err != nil {
 		return err
@@ -511,7 +610,7 @@ func MarkRead(ctx context.Context, tx *db.Tx, id, staff, message string) error {
 	if err != nil {
 		return fmt.Errorf("mark as read: %w", err)
 	}
-	return nil
+	return seeMentions(ctx, tx, id, staff, now)
 }
 
 // Draft is an unsent text that a staff member left in a conversation, as the desk wrote it (JSON).

@@ -628,7 +628,7 @@ func TestUnread(t *testing.T) {
 		}
 		read := func(staff, upTo string) {
 			t.Helper()
-			k.write(func(tx *db.Tx) error { return conversation.MarkRead(ctx, tx, conv, staff, upTo) })
+			k.write(func(tx *db.Tx) error { return conversation.MarkRead(ctx, tx, conv, staff, upTo, time.Now()) })
 		}
 		for _, c := range []struct {
 			upTo string
@@ -646,7 +646,7 @@ func TestUnread(t *testing.T) {
 		if got := unread("ben"); got != 5 {
 			t.Errorf("%d unread for somebody who never looked, want 5", got)
 		}
-		err := k.o.Write(ctx, func(tx *db.Tx) error { return conversation.MarkRead(ctx, tx, conv, "anna", "nowhere") })
+		err := k.o.Write(ctx, func(tx *db.Tx) error { return conversation.MarkRead(ctx, tx, conv, "anna", "nowhere", time.Now()) })
 		if !errors.Is(err, conversation.ErrNoSuch) {
 			t.Errorf("read up to a message that is not there: %v", err)
 		}

@@ -52,6 +52,11 @@ type Message struct {
 	Raw          string // id of the raw body it came in
 	Event        *Event
 	Reactions    []Reaction
+	Audience     Audience  // who outside the house may see it
+	Participant  string    // the participant who wrote it or whom it was sent to; "" = the customer
+	QuotedFrom   int       // byte offset in Text from which on earlier messages are quoted; 0 = nothing is
+	Authentic    string    // how its sender was judged, as JSON (channel.Assessment); "" = was not
+	Origin       string    // the conversation that it was moved here from
 	At           time.Time // as its provider or author says
 	ReceivedAt   time.Time // by our own clock
 	EditedAt     time.Time
@@ -81,14 +86,15 @@ type Reaction struct {
 }
 
 const messageColumns = `id, conversation, pos, kind, direction, author, author_id, author_name, channel, channel_kind, address, address_value, assurance, subject, text, html, remote_images,
-	headers, external_id, reply_to, attachments, automatic, unsupported, client_id, source_key, raw, event, reactions, at, received_at, edited_at, deleted_at`
+	headers, external_id, reply_to, attachments, automatic, unsupported, client_id, source_key, raw, event, reactions,
+	audience, participant, quoted_from, authentication, origin, at, received_at, edited_at, deleted_at`
 
 func scanMessage(rows *db.Rows) (Message, error) {
 	var m Message
-	var direction, author, kind, assurance, headers, ev, reactions string
+	var direction, author, kind, assurance, headers, ev, reactions, audience string
 	var automatic, at, received, edited, deleted int64
 	err := rows.Scan(&m.ID, &m.Conversation, &m.Pos, &m.Kind, &direction, &author, &m.AuthorID, &m.AuthorName, &m.Channel, &kind, &m.Address, &m.AddressValue, &assurance, &m.Subject, &m.Text, &m.HTML, &m.RemoteImages,
-		&headers, &m.ExternalID, &m.ReplyTo, &m.Attachments, &automatic, &m.Unsupported, &m.ClientID, &m.SourceKey, &m.Raw, &ev, &reactions, &at, &received, &edited, &deleted)
+		&headers, &m.ExternalID, &m.ReplyTo, &m.Attachments, &automatic, &m.Unsupported, &m.ClientID, &m.SourceKey, &m.Raw, &ev, &reactions, &audience, &m.Participant, &m.QuotedFrom, &m.Authentic, &m.Origin, &at, &received, &edited, &deleted)
 	if err != nil {
 		return m, err
 	}
@@ -100,6 +106,10 @@ func scanMessage(rows *db.Rows) (Message, error) {
 	if ev != "" {
 		m.Event = &Event{}
 		err = errors.Join(err, json.Unmarshal([]byte(ev), m.Event))
+	}
+	if m.Audience = Everybody; audience != "" {
+		m.Audience = Audience{}
+		err = errors.Join(err, json.Unmarshal([]byte(audience), &m.Audience))
 	}
 	if reactions != "" {
 		err = errors.Join(err, json.Unmarshal([]byte(reactions), &m.Reactions))
@@ -113,10 +123,11 @@ func insertMessage(ctx context.Context, tx *db.Tx, m *Message) error {
 		direction = "in"
 	}
 	h := m.Headers
-	_, err := tx.Exec(ctx, `INSERT INTO message (org, `+messageColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33)`,
+	_, err := tx.Exec(ctx, `INSERT INTO message (org, `+messageColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38)`,
 		m.ID, m.Conversation, m.Pos, m.Kind, direction, string(m.Author), m.AuthorID, m.AuthorName, m.Channel, string(m.ChannelKind), m.Address, m.AddressValue, string(m.Assurance), m.Subject, m.Text, m.HTML, m.RemoteImages,
 		jsonText(h, len(h.From)+len(h.To)+len(h.Cc)+len(h.Bcc) == 0), m.ExternalID, m.ReplyTo, m.Attachments, db.Bool(m.Automatic), m.Unsupported, m.ClientID, m.SourceKey, m.Raw,
-		jsonText(m.Event, m.Event == nil), jsonText(m.Reactions, len(m.Reactions) == 0), db.Micro(m.At), db.Micro(cmp.Or(m.ReceivedAt, m.At)), db.Micro(m.EditedAt), db.Micro(m.DeletedAt))
+		jsonText(m.Event, m.Event == nil), jsonText(m.Reactions, len(m.Reactions) == 0),
+		jsonText(m.Audience, m.Audience.plain()), m.Participant, m.QuotedFrom, m.Authentic, m.Origin, db.Micro(m.At), db.Micro(cmp.Or(m.ReceivedAt, m.At)), db.Micro(m.EditedAt), db.Micro(m.DeletedAt))
 	if err != nil {
 		return fmt.Errorf("store message: %w", err)
 	}
@@ -267,6 +278,8 @@ type Out struct {
 	ClientID     string
 	Attachments  []string // ids of uploaded attachments
 	Automatic    bool
+	Participant  string   // the participant whom it goes to; "" = the customer
+	Copied       []string // participants who get a copy
 }
 
 // Append adds an outbound message. If the client id was used in this conversation before, the earlier message is
@@ -275,6 +288,9 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 	r, err := load(ctx, tx, conversation)
 	if err != nil {
 		return Message{}, false, err
+	}
+	if r.JoinedInto != "" {
+		return Message{}, false, ErrJoined
 	}
 	if old, err := byClientID(ctx, tx, conversation, o.ClientID); err != nil || old.ID != "" {
 		return old, old.ID != "", err
@@ -285,12 +301,16 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 	if m.ID == "" {
 		m.ID = db.NewID()
 	}
+	m.Participant, m.Audience = o.Participant, Audience{Customer: o.Participant == "", Participants: o.Copied}
+	if o.Participant != "" && !slices.Contains(o.Copied, o.Participant) {
+		m.Audience.Participants = append([]string{o.Participant}, o.Copied...)
+	}
 	if o.ReplyTo != "" {
-		var n int
-		if err := tx.Row(ctx, `SELECT COUNT(*) FROM message WHERE org = $1 AND id = $2 AND conversation = $3`, o.ReplyTo, conversation).Scan(&n); err != nil {
+		q, err := MessageByID(ctx, tx, o.ReplyTo)
+		if err != nil && !errors.Is(err, ErrNoSuch) {
 			return Message{}, false, err
 		}
-		if n == 0 {
+		if err != nil || q.Conversation != conversation {
 			return Message{}, false, fmt.Errorf("the quoted message: %w", ErrNoSuch)
 		}
 		m.ReplyTo = o.ReplyTo
@@ -308,16 +328,16 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 		}
 	}
 	r.Pos, r.LastAt, r.LastBy, r.LastIn, r.LastText = m.Pos, now, o.Author, false, preview(m)
-	if !o.Automatic {
+	if !o.Automatic && o.Participant == "" {
 		r.WaitingSince = time.Time{}
 	}
 	if r.Status == Closed {
-		r.Status, r.ClosedAt = Open, time.Time{}
+		r.Status, r.ClosedAt, r.Category = Open, time.Time{}, ""
 	}
 	if r.Subject == "" {
 		r.Subject = m.Subject
 	}
-	if r.Channel == "" { // the company wrote first
+	if r.Channel == "" && o.Participant == "" { // the company wrote first
 		r.Channel, r.ChannelKind, r.Address = m.Channel, m.ChannelKind, m.Address
 	}
 	if o.By.ID != "" && r.Assignee == "" {
@@ -378,6 +398,9 @@ func Remove(ctx context.Context, tx *db.Tx, id string) (Message, []Attachment, e
 		if first {
 			r.LastAt, r.LastBy, r.LastIn, r.LastText, first = v.ReceivedAt, v.Author, v.In, preview(v), false
 		}
+		if !v.Audience.Customer {
+			return nil
+		}
 		if waiting && v.In && !v.Automatic {
 			r.WaitingSince = v.ReceivedAt
 		}
@@ -398,6 +421,9 @@ func Note(ctx context.Context, tx *db.Tx, conversation, text, client string, by 
 	r, err := load(ctx, tx, conversation)
 	if err != nil {
 		return Message{}, err
+	}
+	if r.JoinedInto != "" {
+		return Message{}, ErrJoined
 	}
 	if old, err := byClientID(ctx, tx, conversation, client); err != nil || old.ID != "" {
 		return old, err

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,6 +36,20 @@ type In struct {
 	At           time.Time
 	Files        []Attachment // in order; Message is filled in here
 	Edited       bool         // it came as an edit and its original was never seen
+	Rule         string       // what staff said of this sender: a Category, "" = nothing
+	Authentic    string       // how the sender was judged, as JSON
+}
+
+// aside tells whether an inbound message is nobody's work, and why. What staff said of a sender counts; what a machine
+// marked counts only where nobody is known who could be waiting.
+func (in In) aside(r Row, fresh bool) string {
+	switch {
+	case in.Rule != "" && (fresh || r.Category != "" || in.Rule == Blocked):
+		return in.Rule
+	case fresh && in.Message.Automatic && slices.Contains(Categories(), in.Message.Category) && in.Message.ReplyToken == "" && in.Message.ReplyTo == "":
+		return in.Message.Category
+	}
+	return ""
 }
 
 // Place is where an inbound message belongs.
@@ -43,8 +58,8 @@ type Place struct {
 	row          *Row      // the conversation, where the look-up read it already
 	linkedAt     time.Time // when this address last wrote there; zero = unknown
 	Suggestion   *Suggestion
-	Observed     bool // the address sent our token back: it received something of ours
-	Duplicate    string
+	Observed     bool         // the address sent our token back: it received something of ours
+	Participant  *Participant // the third party who wrote, if it was no customer
 }
 
 // Received says what became of an inbound message.
@@ -63,11 +78,11 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 			return res, err
 		}
 	}
+	numbers := in.numbers()
 	place, err := locate(ctx, tx, in, now)
 	if err != nil {
 		return Received{}, fmt.Errorf("find the conversation: %w", err)
 	}
-	res := Received{Observed: place.Observed}
 	var r Row
 	switch {
 	case place.row != nil:
@@ -76,12 +91,38 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		if r, err = load(ctx, tx, place.Conversation); err != nil {
 			return Received{}, err
 		}
-	default:
+	}
+	if r.ID != "" && place.Participant == nil && (r.Participants > 0 || r.Customer != in.Customer) {
+		// Who was brought in as a third party speaks as one, by whatever rule its message came here; who was sent away
+		// does not speak here at all.
+		list, err := participants(ctx, tx, `conversation = $2 AND address = $3`, r.ID, in.Address)
+		if err != nil {
+			return Received{}, err
+		}
+		if len(list) > 0 && list[0].RemovedAt.IsZero() {
+			place.Participant = &list[0]
+		} else if len(list) > 0 {
+			place, r = Place{Suggestion: &Suggestion{Kind: "same_matter", Conversation: r.ID, Reason: "token_other_sender"}, Observed: place.Observed}, Row{}
+		}
+	}
+	res := Received{Observed: place.Observed}
+	if r.ID == "" {
+		if place.Suggestion == nil {
+			if place.Suggestion, err = sameNumber(ctx, tx, "", numbers, now); err != nil {
+				return Received{}, err
+			}
+		}
 		r = Row{ID: db.NewID(), Customer: in.Customer, CustomerName: in.CustomerName, Status: Open, Suggestion: place.Suggestion, CreatedAt: now,
 			Assignee: in.Advisor.ID, AssigneeName: in.Advisor.Name}
 		res.New = true
 	}
-	if r.Status != Open {
+	aside := in.aside(r, res.New)
+	switch {
+	case aside != "" && res.New: // kept, and nobody's work
+		r.Category, r.Status, r.ClosedAt = aside, Closed, now
+	case aside != "":
+	case r.Status != Open:
+		r.Category = ""
 		e := "reopened"
 		if r.Status == Snoozed {
 			e = "woken"
@@ -92,12 +133,24 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		}
 	}
 	r.Pos++
+	author, audience, participant := channel.Customer, Everybody, ""
+	if p := place.Participant; p != nil {
+		author, audience, participant = channel.Participant, Audience{Participants: []string{p.ID}}, p.ID
+		if in.AuthorName == in.CustomerName && p.Name != p.Value {
+			in.AuthorName = p.Name
+		}
+	}
 	m := Message{
-		ID: db.NewID(), Conversation: r.ID, Pos: r.Pos, Kind: KindMessage, In: true, Author: channel.Customer, AuthorName: in.AuthorName,
+		Audience: audience, Participant: participant, Authentic: in.Authentic,
+		ID: db.NewID(), Conversation: r.ID, Pos: r.Pos, Kind: KindMessage, In: true, Author: author, AuthorName: in.AuthorName,
 		Channel: in.Channel.ID, ChannelKind: in.Channel.Kind, Address: in.Address, AddressValue: in.AddressValue, Assurance: in.Assurance,
 		Subject: oneLine(in.Message.Subject, 400), Text: cleanText(in.Message.Text), HTML: in.HTML, RemoteImages: in.RemoteImages,
 		Headers: Headers{From: in.Message.From, To: in.Message.To, Cc: in.Message.Cc}, ExternalID: in.Message.ExternalID,
 		Attachments: len(in.Files), Automatic: in.Message.Automatic, Unsupported: oneLine(in.Message.Unsupported, 100), SourceKey: in.Key, Raw: in.Raw, At: in.At, ReceivedAt: now,
+	}
+	if q := in.Message.QuotedFrom; q > 0 && q < len(in.Message.Text) {
+		// What was cleaned away before it does not count.
+		m.QuotedFrom = len(cleanText(in.Message.Text[:q]))
 	}
 	if in.Edited {
 		m.EditedAt = in.At
@@ -123,7 +176,7 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 	}
 	r.Received++
 	r.LastAt, r.LastBy, r.LastIn, r.LastText = now, m.Author, true, preview(m)
-	if r.WaitingSince.IsZero() && !m.Automatic {
+	if r.WaitingSince.IsZero() && !m.Automatic && participant == "" && r.Category == "" && aside == "" {
 		r.WaitingSince = now
 	}
 	if r.Subject == "" {
@@ -131,7 +184,12 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 			r.Subject = oneLine(m.Text, 80)
 		}
 	}
-	r.Channel, r.ChannelKind, r.Address = m.Channel, m.ChannelKind, m.Address
+	if participant == "" || r.Channel == "" { // the customer is answered where the customer wrote
+		r.Channel, r.ChannelKind, r.Address = m.Channel, m.ChannelKind, m.Address
+	}
+	if err := keepNumbers(ctx, tx, r.ID, numbers, now); err != nil {
+		return Received{}, err
+	}
 	// To the minute is enough to tell which conversation an address was last active in.
 	if now.Sub(place.linkedAt) > time.Minute {
 		if err := linkAddress(ctx, tx, r.ID, in.Address, now); err != nil {
@@ -274,7 +332,10 @@ func byToken(ctx context.Context, tx *db.Tx, in In, token string, now time.Time)
 		return Place{}, false, err
 	}
 	if address != in.Address {
-		return Place{Suggestion: &Suggestion{"same_matter", conversation, "token_other_sender"}}, true, nil
+		if p, ok, err := asParticipant(ctx, tx, in, conversation, now); ok || err != nil {
+			return p, true, err
+		}
+		return Place{Suggestion: &Suggestion{Kind: "same_matter", Conversation: conversation, Reason: "token_other_sender"}}, true, nil
 	}
 	p, err := resume(ctx, tx, conversation, now)
 	p.Observed = true
@@ -297,7 +358,7 @@ func byThread(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, bool
 	}
 	for _, ref := range refs {
 		for _, m := range found {
-			if m.ExternalID == ref && m.Address == in.Address {
+			if m.ExternalID == ref && m.Address == in.Address && m.Kind == KindMessage {
 				p, err := resume(ctx, tx, m.Conversation, now)
 				return p, true, err
 			}
@@ -306,12 +367,40 @@ func byThread(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, bool
 	if !in.Threaded {
 		return Place{}, false, nil
 	}
-	return Place{Suggestion: &Suggestion{"same_matter", found[0].Conversation, "thread_other_sender"}}, true, nil
+	// A third party answers what it was sent a copy of.
+	for _, m := range found {
+		p, ok, err := asParticipant(ctx, tx, in, m.Conversation, now)
+		if err != nil {
+			return Place{}, false, err
+		}
+		if ok && p.Participant != nil && m.VisibleTo(p.Participant.ID) {
+			return p, true, nil
+		}
+	}
+	return Place{Suggestion: &Suggestion{Kind: "same_matter", Conversation: found[0].Conversation, Reason: "thread_other_sender"}}, true, nil
 }
 
-// resume goes on with a conversation, unless it was closed too long ago.
+// asParticipant gives the place of a message whose sender staff made a third party of the conversation.
+func asParticipant(ctx context.Context, tx *db.Tx, in In, conversation string, now time.Time) (Place, bool, error) {
+	r, err := resolve(ctx, tx, conversation)
+	if errors.Is(err, ErrNotFound) || (err == nil && r.Participants == 0) {
+		return Place{}, false, nil
+	}
+	if err != nil {
+		return Place{}, false, err
+	}
+	p, ok, err := ParticipantByAddress(ctx, tx, r.ID, in.Address)
+	if err != nil || !ok {
+		return Place{}, false, err
+	}
+	place, err := resume(ctx, tx, r.ID, now)
+	place.Participant = &p
+	return place, true, err
+}
+
+// resume goes on with a conversation, or with the one that it was joined into, unless that was closed too long ago.
 func resume(ctx context.Context, tx *db.Tx, id string, now time.Time) (Place, error) {
-	r, err := load(ctx, tx, id)
+	r, err := resolve(ctx, tx, id)
 	if errors.Is(err, ErrNotFound) {
 		return Place{}, nil
 	}
@@ -319,9 +408,9 @@ func resume(ctx context.Context, tx *db.Tx, id string, now time.Time) (Place, er
 		return Place{}, err
 	}
 	if r.Status == Closed && now.Sub(r.ClosedAt) > ReopenWithin {
-		return Place{Suggestion: &Suggestion{"follows", id, "closed_long_ago"}}, nil
+		return Place{Suggestion: &Suggestion{Kind: "follows", Conversation: r.ID, Reason: "closed_long_ago"}}, nil
 	}
-	return Place{Conversation: id}, nil
+	return Place{Conversation: r.ID}, nil
 }
 
 // quoted finds the message that the inbound one quotes, within the same conversation.

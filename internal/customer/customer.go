@@ -54,16 +54,19 @@ type Address struct {
 	Channel    string // the channel it was last used with
 	UsedAt     time.Time
 	OptedOutAt time.Time
+	Rule       string // what staff said of this sender ("spam", "newsletter", "notice", "blocked"); "" = nothing
+	RuledBy    string // staff id
+	RuledAt    time.Time
 }
 
-const addressColumns = `id, customer, kind, value, name, assurance, channel, used_at, opted_out_at`
+const addressColumns = `id, customer, kind, value, name, assurance, channel, used_at, opted_out_at, rule, ruled_by, ruled_at`
 
 func scanAddress(rows *db.Rows) (Address, error) {
 	var a Address
 	var kind, assurance string
-	var used, out int64
-	err := rows.Scan(&a.ID, &a.Customer, &kind, &a.Value, &a.Name, &assurance, &a.Channel, &used, &out)
-	a.Kind, a.Assurance, a.UsedAt, a.OptedOutAt = channel.Kind(kind), channel.Assurance(assurance), db.Time(used), db.Time(out)
+	var used, out, ruled int64
+	err := rows.Scan(&a.ID, &a.Customer, &kind, &a.Value, &a.Name, &assurance, &a.Channel, &used, &out, &a.Rule, &a.RuledBy, &ruled)
+	a.Kind, a.Assurance, a.UsedAt, a.OptedOutAt, a.RuledAt = channel.Kind(kind), channel.Assurance(assurance), db.Time(used), db.Time(out), db.Time(ruled)
 	return a, err
 }
 
@@ -111,7 +114,7 @@ func (b *Book) Sender(ctx context.Context, kind channel.Kind, ch string, from ch
 func (b *Book) Forget() { clear(b.seen) }
 
 func (b *Book) find(ctx context.Context, kind channel.Kind, value string) (*Sender, error) {
-	rows, err := b.tx.Query(ctx, `SELECT a.id, a.customer, a.kind, a.value, a.name, a.assurance, a.channel, a.used_at, a.opted_out_at,
+	rows, err := b.tx.Query(ctx, `SELECT a.id, a.customer, a.kind, a.value, a.name, a.assurance, a.channel, a.used_at, a.opted_out_at, a.rule,
 			c.id, c.name, c.language, c.notes, c.advisor, c.merged_into, c.created_at, c.seen_at
 		FROM address a JOIN customer c ON c.org = a.org AND c.id = a.customer WHERE a.org = $1 AND a.kind = $2 AND a.value = $3`, string(kind), value)
 	if err != nil {
@@ -125,7 +128,7 @@ func (b *Book) find(ctx context.Context, kind channel.Kind, value string) (*Send
 	a, c := &s.Address, &s.Customer
 	var k, assurance, into string
 	var used, out, created, seen int64
-	if err := rows.Scan(&a.ID, &a.Customer, &k, &a.Value, &a.Name, &assurance, &a.Channel, &used, &out, &c.ID, &c.Name, &c.Language, &c.Notes, &c.Advisor, &into, &created, &seen); err != nil {
+	if err := rows.Scan(&a.ID, &a.Customer, &k, &a.Value, &a.Name, &assurance, &a.Channel, &used, &out, &a.Rule, &c.ID, &c.Name, &c.Language, &c.Notes, &c.Advisor, &into, &created, &seen); err != nil {
 		return nil, err
 	}
 	a.Kind, a.Assurance, a.UsedAt, a.OptedOutAt = channel.Kind(k), channel.Assurance(assurance), db.Time(used), db.Time(out)
@@ -418,6 +421,64 @@ func OptOut(ctx context.Context, tx *db.Tx, address string, at time.Time) error 
 		return fmt.Errorf("note an opt-out: %w", err)
 	}
 	return nil
+}
+
+// Rule notes what staff says of a sender: "spam", "newsletter", "notice", "blocked", or "" (nothing any more).
+func Rule(ctx context.Context, tx *db.Tx, address, rule, by string, at time.Time) error {
+	if rule == "" {
+		by, at = "", time.Time{}
+	}
+	n, err := tx.Exec(ctx, `UPDATE address SET rule = $3, ruled_by = $4, ruled_at = $5 WHERE org = $1 AND id = $2`, address, rule, by, db.Micro(at))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("note what a sender is: %w", err)
+	}
+	return nil
+}
+
+// Ruled lists the senders of whom staff said something, the last first.
+func Ruled(ctx context.Context, o db.Org, cursor string, limit int) (page []Address, next string, err error) {
+	before, id := int64(1<<62), "~"
+	if cursor != "" {
+		if before, id, err = parseCursor(cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	rows, err := o.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE org = $1 AND rule <> '' AND (ruled_at, id) < ($2, $3) ORDER BY ruled_at DESC, id DESC LIMIT $4`, before, id, limit+1)
+	err = db.Each(rows, err, func() error {
+		a, err := scanAddress(rows)
+		page = append(page, a)
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list ruled senders: %w", err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", db.Micro(page[limit-1].RuledAt), page[limit-1].ID))
+	}
+	return page, next, nil
+}
+
+// AddressesByID reads addresses in one go; unknown ids are left out.
+func AddressesByID(ctx context.Context, q db.Querier, ids []string) (map[string]Address, error) {
+	out := map[string]Address{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	list, args := db.In(2, ids)
+	rows, err := q.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE org = $1 AND id IN `+list, args...)
+	err = db.Each(rows, err, func() error {
+		a, err := scanAddress(rows)
+		out[a.ID] = a
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read addresses: %w", err)
+	}
+	return out, nil
 }
 
 // Change is what Update may change; nil means "as it is".

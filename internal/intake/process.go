@@ -451,6 +451,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		Customer: s.Customer.ID, CustomerName: s.Customer.Name, Address: s.Address.ID, AddressValue: s.Address.Value, Assurance: assurance,
 		CustomerIDs: func() ([]string, error) { return customer.IDs(ctx, tx, s.Customer.ID) },
 		AuthorName:  s.Address.Name, Message: *m, HTML: it.html, Source: it.source, RemoteImages: it.images, Key: it.key, Raw: it.raw, At: at, Files: it.files, Edited: e.Type == channel.EditEvent,
+		Rule: s.Address.Rule,
 	}
 	if in.AuthorName == "" {
 		in.AuthorName = s.Customer.Name

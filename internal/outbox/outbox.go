@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -187,13 +188,16 @@ type Request struct {
 	Out          conversation.Out
 	Hold         time.Duration // the author can take it back so long
 	SendAt       time.Time     // not before
+	// Asked means that whoever gets it has just asked for it: it answers no message, so that the rules about automatic
+	// answers do not keep it back. The caller has a limit of its own.
+	Asked bool
 }
 
 // Send appends the message to its conversation and queues its delivery, in the caller's transaction. The same client
 // id again gives the earlier message and delivery.
 func (o *Outbox) Send(ctx context.Context, tx *db.Tx, r Request) (conversation.Message, Delivery, error) {
 	now := o.now()
-	if r.Out.Automatic {
+	if r.Out.Automatic && !r.Asked {
 		if err := mayAnswerAutomatically(ctx, tx, r, now); err != nil {
 			return conversation.Message{}, Delivery{}, err
 		}
@@ -392,6 +396,17 @@ func find(ctx context.Context, tx *db.Tx, ch string, s channel.Status) (Delivery
 		return d, err
 	}
 	return one(ctx, tx, `id = (SELECT delivery FROM delivery_part WHERE org = $1 AND channel = $2 AND external_id = $3)`+lock, ch, s.ExternalID)
+}
+
+// Moved takes the deliveries of messages along that went to another conversation (joined or split).
+func Moved(ctx context.Context, tx *db.Tx, messages []string, to string) error {
+	for chunk := range slices.Chunk(messages, 500) {
+		list, args := db.In(3, chunk)
+		if _, err := tx.Exec(ctx, `UPDATE delivery SET conversation = $2 WHERE org = $1 AND message IN `+list, append([]any{to}, args...)...); err != nil {
+			return fmt.Errorf("move deliveries: %w", err)
+		}
+	}
+	return nil
 }
 
 // ReadUpTo marks what was sent to an address up to the message as read.
@@ -784,7 +799,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		return acct, out, &channel.SendError{Class: channel.Blocked, Reason: channel.Text{
 			DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert. Antworten Sie über einen anderen.", EN: "The customer has left this channel or blocked us. Answer by another one."}}, nil
 	}
-	thread, lastIn, err := conversation.Thread(ctx, tx, d.Conversation, d.Address, acct.Kind)
+	thread, lastIn, err := conversation.Thread(ctx, tx, m.Conversation, d.Address, acct.Kind)
 	if err != nil {
 		return acct, out, nil, err
 	}
@@ -803,8 +818,9 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 			return acct, out, nil, err
 		}
 		switch {
-		case q.Kind != conversation.KindMessage || !q.DeletedAt.IsZero():
-			// A note never leaves the house, and what the customer took back is not said again.
+		case !q.VisibleTo(m.Participant) || !q.DeletedAt.IsZero():
+			// A note never leaves the house, nobody gets what was said to somebody else, and what the customer took back
+			// is not said again.
 		case q.ChannelKind == acct.Kind && q.Address == d.Address:
 			out.ReplyTo = q.ExternalID
 		default: // said elsewhere: quote it in words
@@ -817,7 +833,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		if out.Subject == "" {
 			out.Subject = replySubject(lastIn.Subject)
 		}
-		if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, d.Conversation, d.Address, now); err != nil {
+		if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, m.Conversation, d.Address, now); err != nil {
 			return acct, out, nil, err
 		}
 	}

@@ -4,7 +4,7 @@
 CREATE TABLE installation (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 CREATE TABLE org (id TEXT PRIMARY KEY, name TEXT NOT NULL, created_at BIGINT NOT NULL);
-CREATE TABLE unit (org TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
+CREATE TABLE unit (org TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, signature TEXT NOT NULL DEFAULT '', created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 
 -- feed: what changed, dense and in the order of commits; floor is the newest seq that was trimmed
 CREATE TABLE feed_head (org TEXT PRIMARY KEY, seq BIGINT NOT NULL, floor BIGINT NOT NULL) {{clustered}};
@@ -13,7 +13,7 @@ CREATE TABLE feed (org TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, k
 
 -- auth
 CREATE TABLE staff (org TEXT NOT NULL, id TEXT NOT NULL, email TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, language TEXT NOT NULL,
-  signature TEXT NOT NULL, password TEXT NOT NULL, totp TEXT NOT NULL, totp_enabled BIGINT NOT NULL, totp_step BIGINT NOT NULL,
+  signature TEXT NOT NULL, unit TEXT NOT NULL DEFAULT '', password TEXT NOT NULL, totp TEXT NOT NULL, totp_enabled BIGINT NOT NULL, totp_step BIGINT NOT NULL,
   enabled BIGINT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX staff_email ON staff (email); -- unique per installation
 CREATE TABLE session (org TEXT NOT NULL, hash TEXT NOT NULL, staff TEXT NOT NULL, created_at BIGINT NOT NULL, seen_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
@@ -54,14 +54,16 @@ CREATE TABLE customer (org TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, 
 CREATE INDEX customer_seen ON customer (org, seen_at, id);
 CREATE INDEX customer_merged ON customer (org, merged_into) WHERE merged_into <> '';
 CREATE TABLE address (org TEXT NOT NULL, id TEXT NOT NULL, customer TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, name TEXT NOT NULL, assurance TEXT NOT NULL,
-  channel TEXT NOT NULL, used_at BIGINT NOT NULL, opted_out_at BIGINT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
+  channel TEXT NOT NULL, used_at BIGINT NOT NULL, opted_out_at BIGINT NOT NULL, rule TEXT NOT NULL DEFAULT '', ruled_by TEXT NOT NULL DEFAULT '', ruled_at BIGINT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
+CREATE INDEX address_rule ON address (org, ruled_at, id) WHERE rule <> '';
 CREATE UNIQUE INDEX address_value ON address (org, kind, value);
 CREATE INDEX address_customer ON address (org, customer);
 
 -- conversation: one list row per conversation, with copied fields, so that lists need no joins
 CREATE TABLE conversation (org TEXT NOT NULL, id TEXT NOT NULL, customer TEXT NOT NULL, customer_name TEXT NOT NULL, subject TEXT NOT NULL, status TEXT NOT NULL,
-  snoozed_until BIGINT NOT NULL, closed_at BIGINT NOT NULL, assignee TEXT NOT NULL, assignee_name TEXT NOT NULL, unit TEXT NOT NULL,
-  channel TEXT NOT NULL, channel_kind TEXT NOT NULL, address TEXT NOT NULL, tags TEXT NOT NULL,
+  snoozed_until BIGINT NOT NULL, closed_at BIGINT NOT NULL, assignee TEXT NOT NULL, assignee_name TEXT NOT NULL, unit TEXT NOT NULL, unit_name TEXT NOT NULL,
+  channel TEXT NOT NULL, channel_kind TEXT NOT NULL, address TEXT NOT NULL, tags TEXT NOT NULL, category TEXT NOT NULL, participants BIGINT NOT NULL, joined_into TEXT NOT NULL,
   last_at BIGINT NOT NULL, last_direction TEXT NOT NULL, last_author TEXT NOT NULL, last_text TEXT NOT NULL,
   waiting_since BIGINT NOT NULL, received BIGINT NOT NULL, pos BIGINT NOT NULL, failed BIGINT NOT NULL, suggestion TEXT NOT NULL, created_at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
@@ -70,6 +72,10 @@ CREATE INDEX conversation_assignee ON conversation (org, assignee, status, last_
 CREATE INDEX conversation_kind ON conversation (org, channel_kind, status, last_at, id);
 CREATE INDEX conversation_customer ON conversation (org, customer);
 CREATE INDEX conversation_waiting ON conversation (org, status, waiting_since, id) WHERE waiting_since > 0;
+CREATE INDEX conversation_unit ON conversation (org, unit, status, last_at, id) WHERE unit <> '';
+CREATE INDEX conversation_category ON conversation (org, category, last_at, id) WHERE category <> '';
+CREATE INDEX conversation_failed ON conversation (org, last_at, id) WHERE failed > 0;
+CREATE INDEX conversation_joined ON conversation (org, joined_into) WHERE joined_into <> '';
 CREATE INDEX conversation_snoozed ON conversation (org, snoozed_until) WHERE snoozed_until > 0;
 -- which conversations an address took part in, newest last: messengers go on where they left off
 CREATE TABLE conversation_address (org TEXT NOT NULL, address TEXT NOT NULL, conversation TEXT NOT NULL, last_in_at BIGINT NOT NULL,
@@ -79,6 +85,7 @@ CREATE TABLE message (org TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT
   address TEXT NOT NULL, address_value TEXT NOT NULL, assurance TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, html TEXT NOT NULL, remote_images BIGINT NOT NULL,
   headers TEXT NOT NULL, external_id TEXT NOT NULL, reply_to TEXT NOT NULL, attachments BIGINT NOT NULL, automatic BIGINT NOT NULL, unsupported TEXT NOT NULL,
   client_id TEXT NOT NULL, source_key TEXT NOT NULL, raw TEXT NOT NULL, event TEXT NOT NULL, reactions TEXT NOT NULL,
+  audience TEXT NOT NULL, participant TEXT NOT NULL, quoted_from BIGINT NOT NULL, authentication TEXT NOT NULL, origin TEXT NOT NULL,
   at BIGINT NOT NULL, received_at BIGINT NOT NULL, edited_at BIGINT NOT NULL, deleted_at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE UNIQUE INDEX message_pos ON message (org, conversation, pos);
 CREATE INDEX message_external ON message (org, channel_kind, external_id) WHERE external_id <> '';
