@@ -114,9 +114,9 @@ func (Driver) Assess(ctx context.Context, a channel.Account, raw []byte, e chann
 
 	// Three questions at once: the time is spent waiting.
 	signatures := make(chan dkimResult, 1)
-	go func() { signatures <- checkDKIM(ctx, dns, fields, body, domain, wellFormed) }()
+	go func() { signatures <- verifyDKIM(ctx, dns, fields, body, domain, wellFormed) }()
 	host := make(chan spfResult, 1)
-	go func() { host <- checkSPF(ctx, dns, env2) }()
+	go func() { host <- verifySPF(ctx, dns, env2) }()
 	record := lookupDMARC(ctx, dns, domain)
 	dk, sp := <-signatures, <-host
 
@@ -317,9 +317,9 @@ func notFound(err error) bool {
 
 type spfResult struct{ result, domain string }
 
-// checkSPF judges the peer. A relay on the same machine, and a mailbox's provider, are no senders: then there is
+// verifySPF judges the peer. A relay on the same machine, and a mailbox's provider, are no senders: then there is
 // nothing to judge, and the result is empty.
-func checkSPF(ctx context.Context, dns resolver, env envelope) (out spfResult) {
+func verifySPF(ctx context.Context, dns resolver, env envelope) (out spfResult) {
 	defer func() {
 		if recover() != nil {
 			out = spfResult{result: resultPermError}
@@ -352,8 +352,8 @@ type dkimResult struct {
 	temporary bool     // an aligned one could not be checked now
 }
 
-// checkDKIM verifies the signatures one by one, those of the From domain's organisation first.
-func checkDKIM(ctx context.Context, dns resolver, fields []rawField, body []byte, domain string, wellFormed bool) (out dkimResult) {
+// verifyDKIM verifies the signatures one by one, those of the From domain's organisation first.
+func verifyDKIM(ctx context.Context, dns resolver, fields []rawField, body []byte, domain string, wellFormed bool) (out dkimResult) {
 	out.result = resultNone
 	defer func() {
 		if recover() != nil {

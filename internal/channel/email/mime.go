@@ -32,7 +32,7 @@ var wanted = map[string]bool{
 	"delivered-to": true, "x-original-to": true, "envelope-to": true,
 	"auto-submitted": true, "precedence": true, "list-id": true, "list-unsubscribe": true, "list-post": true,
 	"x-auto-response-suppress": true, "x-autoreply": true, "x-autorespond": true, "x-autoresponder": true,
-	"x-auto-reply": true, "x-failed-recipients": true, "feedback-id": true,
+	"x-auto-reply": true, "x-failed-recipients": true, "feedback-id": true, "x-spam-flag": true, "x-spam-status": true,
 	"content-type": true, "content-transfer-encoding": true, "content-disposition": true, "content-id": true,
 	"content-location": true,
 }

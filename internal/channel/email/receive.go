@@ -55,6 +55,8 @@ var ErrNoMail = errors.New("not an Internet message (RFC 5322)")
 // recipient (SMTP) or the mailbox's own address (IMAP); a reply token is taken from it, or from a header field that
 // names the same mailbox. The sender counts as claimed: a From line proves nothing.
 //
+// A report about the delivery of a message of ours becomes a StatusEvent, see understand.
+//
 // An error (ErrNoMail) means that nothing could be understood and a person must look at the raw message.
 func Parse(raw []byte, rcpt string, lim Limits) (channel.Event, error) {
 	return ParseFor(channel.Account{}, raw, rcpt, lim)
@@ -101,8 +103,25 @@ func ParseFor(a channel.Account, raw []byte, rcpt string, lim Limits) (channel.E
 		t.note("the message is empty")
 	}
 	m.Unsupported = strings.Join(t.notes, "; ")
+	m.QuotedFrom = QuotedFrom(m.Text, m.Subject)
 
 	date := h.get("date")
+	if r, ok := understand(t, m, sender.Address, rcpt); ok {
+		if r.id != "" && attributable(a, r.id, rcpt) {
+			e := r.event()
+			e.At = sentAt(date, h.get("received"))
+			return e, nil
+		}
+		m.Automatic, m.Category = true, "notice"
+		if m.ReplyToken == "" {
+			m.ReplyToken = r.token
+		}
+	} else if t.root.kind == "multipart/report" {
+		m.Category = "notice" // complaints (RFC 5965), TLS reports (RFC 8460)
+	}
+	if c := category(a, h, m, rcpt); c != "" && (m.Category == "" || c == "spam") {
+		m.Category = c
+	}
 	body := canonicalBody(raw)
 	e := channel.Event{
 		Type:    channel.MessageEvent,
