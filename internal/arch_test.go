@@ -23,7 +23,7 @@ const module = "github.com/rufweite/rufweite"
 var rooms = strings.Fields(`
 	db blob vault fetch jobs live channel org account
 	trust auth customer staff
-	touchpoint conversation promise
+	touchpoint conversation search promise
 	reach outbox ask dialog
 	intake
 	chat
@@ -65,6 +65,7 @@ var tables = map[string]string{
 	"message_history": "conversation", "message_source": "conversation", "attachment": "conversation", "draft": "conversation", "reply_token": "conversation",
 	"participant": "conversation", "conversation_tag": "conversation", "mention": "conversation", "matter_number": "conversation",
 	"view": "staff", "text_block": "staff", "preference": "staff",
+	"search_state": "search", "search_doc": "search", "search_head": "search", "search_text": "search",
 	"delivery": "outbox", "delivery_part": "outbox",
 	"chat_session": "chat", "chat_mail": "chat",
 }

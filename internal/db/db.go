@@ -44,6 +44,7 @@ type DB struct {
 	engine engine
 	stmts  sync.Map // SQL text → struct{}: already checked for scope
 	notify func(org string, seq int64)
+	listen []func(org string)
 	mu     sync.RWMutex
 }
 
@@ -88,18 +89,28 @@ func (d *DB) Notify(fn func(org string, seq int64)) {
 	d.mu.Unlock()
 }
 
+// Listen adds a function that is called, like Notify's, after a commit of this process that appended to an
+// organisation's feed. It must not block.
+func (d *DB) Listen(fn func(org string)) {
+	d.mu.Lock()
+	d.listen = append(d.listen, fn)
+	d.mu.Unlock()
+}
+
 func (d *DB) published(heads map[string]int64) {
 	if len(heads) == 0 {
 		return
 	}
 	d.mu.RLock()
-	fn := d.notify
+	fn, listen := d.notify, d.listen
 	d.mu.RUnlock()
-	if fn == nil {
-		return
-	}
 	for org, seq := range heads {
-		fn(org, seq)
+		if fn != nil {
+			fn(org, seq)
+		}
+		for _, l := range listen {
+			l(org)
+		}
 	}
 }
 
@@ -173,6 +184,9 @@ type txConn interface {
 
 // Org is the id of the organisation that the transaction belongs to.
 func (t *Tx) Org() string { return t.org }
+
+// Postgres reports whether PostgreSQL stands behind.
+func (t *Tx) Postgres() bool { return t.db.Postgres() }
 
 // Native is the *sql.Tx or pgx.Tx underneath. Only package jobs uses it.
 func (t *Tx) Native() any { return t.conn.native() }

@@ -15,10 +15,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// dialect is what the two engines spell differently in the schema.
+// dialect is what the two engines spell differently in the schema. Both index the same terms of package search, which
+// are ASCII words already: nothing is left to the engines' own analysers.
 var dialect = map[string]*strings.Replacer{
-	"sqlite3":  strings.NewReplacer("{{blob}}", "BLOB", "{{clustered}}", "WITHOUT ROWID"),
-	"postgres": strings.NewReplacer("{{blob}}", "BYTEA", "{{clustered}}", ""),
+	"sqlite3": strings.NewReplacer("{{blob}}", "BLOB", "{{clustered}}", "WITHOUT ROWID",
+		"{{search terms}}", "",
+		"{{search index}}", "CREATE VIRTUAL TABLE search_text USING fts5 (terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii')"),
+	"postgres": strings.NewReplacer("{{blob}}", "BYTEA", "{{clustered}}", "",
+		"{{search terms}}", ", terms TSVECTOR NOT NULL",
+		"{{search index}}", "CREATE INDEX search_doc_terms ON search_doc USING gin (terms) WITH (fastupdate = off)"),
 }
 
 // migrate brings the schema up to date; forward only.
