@@ -1,16 +1,16 @@
 // Package email is the e-mail channel: it is in charge of turning Internet messages (RFC 5322, MIME) into events and
-// back, of receiving them by SMTP (Server), of submitting them (Driver.Send), and of making foreign HTML harmless
+// back, of receiving them by SMTP (Server) or pulling them by IMAP (Driver.Listen), of signing and submitting them
+// (Driver.Send), and of making foreign HTML harmless
 // (Sanitize). It keeps nothing, decides about no customer, and believes no From line: every sender counts as claimed
 // until something outside proves more.
 //
 // Where things are: driver.go settings and capabilities; receive.go message to event; mime.go and words.go the parts
-// and the words of a message; text.go plain text from HTML; server.go the SMTP receiver; send.go and compose.go
-// the way out; html.go and quote.go what is shown.
+// and the words of a message; text.go plain text from HTML; server.go the SMTP receiver; imap.go and imapconn.go
+// the pulling; send.go, compose.go and dkim.go the way out; oauth.go tokens for both; html.go and quote.go what is shown.
 package email
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +26,8 @@ import (
 // Kind is this channel's kind.
 const Kind channel.Kind = "email"
 
-// Driver serves e-mail accounts. It receives through Server (shared by all accounts, since a listener belongs to no
-// account) and sends by SMTP submission.
+// Driver serves e-mail accounts. It receives through Server (shared by all accounts, since that listener belongs to no
+// account), pulls the mailboxes of those that name one, and sends by SMTP submission.
 type Driver struct{}
 
 var (
@@ -92,8 +92,8 @@ func (Driver) Settings() []channel.Setting {
 			"Kennwort dazu; bei Anbietern mit zweitem Faktor ein App-Kennwort.",
 			"Its password; an app password where the provider asks for a second factor.")},
 		{Key: "imap_host", Help: t(
-			"Posteingangsserver, falls ein bestehendes Postfach abgeholt werden soll.",
-			"Server for incoming mail, if an existing mailbox is to be fetched.")},
+			"Posteingangsserver, falls ein bestehendes Postfach abgeholt werden soll. Es wird nur gelesen: Nichts wird markiert, verschoben oder gelöscht.",
+			"Server for incoming mail, if an existing mailbox is to be fetched. It is only read: nothing is marked, moved or deleted.")},
 		{Key: "imap_port", Default: "993", Help: t(
 			"Port des Posteingangsservers: meist 993 (TLS) oder 143 (STARTTLS).",
 			"Port of the incoming server: usually 993 (TLS) or 143 (STARTTLS).")},
@@ -101,36 +101,43 @@ func (Driver) Settings() []channel.Setting {
 			"Verschlüsselung zum Posteingangsserver; auto nimmt, was angeboten wird.",
 			"Encryption to the incoming server; auto takes what is offered.")},
 		{Key: "imap_user", Help: t(
-			"Benutzername am Posteingangsserver.",
-			"User name at the incoming server.")},
+			"Benutzername am Posteingangsserver, oft die Adresse selbst.",
+			"User name at the incoming server, often the address itself.")},
 		{Key: "imap_password", Secret: true, Help: t(
-			"Kennwort am Posteingangsserver.",
-			"Password at the incoming server.")},
+			"Kennwort am Posteingangsserver; bei Anbietern mit zweitem Faktor ein App-Kennwort.",
+			"Password at the incoming server; an app password where the provider asks for a second factor.")},
+		{Key: "imap_folder", Default: "INBOX", Help: t(
+			"Ordner, der abgeholt wird.",
+			"Folder that is fetched.")},
+		{Key: "imap_first", Default: firstUnread, Values: firstValues, Help: t(
+			"Was beim ersten Verbinden übernommen wird: unread die ungelesenen Mails der letzten 30 Tage, month alle der letzten 30 Tage, all der ganze Ordner, new nur was neu ankommt.",
+			"What is taken when the mailbox is first connected: unread the unread mails of the last 30 days, month all of the last 30 days, all the whole folder, new only what arrives from now on.")},
 		{Key: "oauth_tenant", Help: t(
-			"Microsoft 365: Verzeichnis-ID (Mandant) der App-Registrierung; sonst leer.",
-			"Microsoft 365: directory (tenant) id of the app registration; otherwise empty.")},
+			"Microsoft 365: Verzeichnis-ID (Mandant) der App-Registrierung; bei Google leer oder google.",
+			"Microsoft 365: directory (tenant) id of the app registration; at Google empty or google.")},
 		{Key: "oauth_client_id", Help: t(
-			"Anwendungs-ID für die Anmeldung mit OAuth 2.0.",
-			"Application id for signing in with OAuth 2.0.")},
+			"Anwendungs-ID für die Anmeldung mit OAuth 2.0; sie gilt für jeden Server, zu dem kein Kennwort eingetragen ist.",
+			"Application id for signing in with OAuth 2.0; it is used at each server without a password here.")},
 		{Key: "oauth_client_secret", Secret: true, Help: t(
 			"Geheimer Clientschlüssel der Anwendung.",
 			"The application's client secret.")},
 		{Key: "oauth_refresh_token", Secret: true, Help: t(
-			"Aktualisierungstoken, das der Anbieter nach der Zustimmung ausgestellt hat.",
-			"Refresh token that the provider issued after the consent.")},
+			"Aktualisierungstoken, das der Anbieter nach der Zustimmung ausgestellt hat; erneuerte werden von selbst gespeichert. Bei Microsoft leer, wenn sich die Anwendung selbst anmeldet.",
+			"Refresh token that the provider issued after the consent; renewed ones are saved by themselves. At Microsoft empty if the application signs in by itself.")},
 		{Key: "dkim_domain", Help: t(
-			"Domain der DKIM-Signatur, wenn Rufweite selbst signieren soll; sonst signiert der Anbieter.",
-			"Domain of the DKIM signature if Rufweite is to sign; otherwise the provider signs.")},
+			"Domain der DKIM-Signatur, wenn Rufweite selbst signieren soll (die der Adresse oder eine darüber); sonst signiert der Anbieter.",
+			"Domain of the DKIM signature if Rufweite is to sign (that of the address or one above it); otherwise the provider signs.")},
 		{Key: "dkim_selector", Help: t(
 			"Selektor des DKIM-Eintrags im DNS: der Teil vor ._domainkey.",
 			"Selector of the DKIM record in DNS: what stands before ._domainkey.")},
 		{Key: "dkim_key", Secret: true, Help: t(
-			"Privater DKIM-Schlüssel im PEM-Format.",
-			"Private DKIM key in PEM format.")},
+			"Privater DKIM-Schlüssel im PEM-Format (RSA oder Ed25519).",
+			"Private DKIM key in PEM format (RSA or Ed25519).")},
 	}
 }
 
-// Check implements channel.Driver. api_url, which every channel takes, means nothing here and is ignored.
+// Check implements channel.Driver. api_url, which every channel takes, stands in for the
+// OAuth provider's base URL and otherwise means nothing.
 func (Driver) Check(s channel.Settings) error {
 	addr, ok := cleanAddress(s["address"])
 	if !ok {
@@ -161,15 +168,13 @@ func (Driver) Check(s channel.Settings) error {
 			return fmt.Errorf("%s_user and %s_password must be one line", p, p)
 		}
 	}
-	if s["dkim_domain"] != "" || s["dkim_selector"] != "" || s["dkim_key"] != "" {
-		if s["dkim_domain"] == "" || s["dkim_selector"] == "" || s["dkim_key"] == "" {
-			return errors.New("DKIM needs dkim_domain, dkim_selector and dkim_key together; set all or none")
-		}
-		if block, _ := pem.Decode([]byte(s["dkim_key"])); block == nil || !strings.Contains(block.Type, "PRIVATE KEY") {
-			return errors.New("dkim_key must be a private key in PEM format (-----BEGIN PRIVATE KEY-----)")
-		}
+	if err := checkIMAP(s); err != nil {
+		return err
 	}
-	return nil
+	if err := checkOAuth(s); err != nil {
+		return err
+	}
+	return checkDKIMSettings(s)
 }
 
 // OpenPart implements channel.Parts.
@@ -200,8 +205,8 @@ func messageID(a channel.Account, out channel.Outgoing, hostname string) string 
 	return "<" + id + "@" + domain + ">"
 }
 
-// Probe implements channel.Prober: it signs in at the outgoing server and leaves. An account without one only
-// receives, which is no trouble.
+// Probe implements channel.Prober: it signs in at the servers for outgoing and for incoming mail and leaves. An account
+// without one only receives, one without the other gets its mail by SMTP; neither is trouble.
 func (Driver) Probe(ctx context.Context, a channel.Account, env channel.Env) error {
 	if err := (Driver{}).Check(a.Settings); err != nil {
 		return &channel.Trouble{
@@ -210,16 +215,18 @@ func (Driver) Probe(ctx context.Context, a channel.Account, env channel.Env) err
 			Err:    err,
 		}
 	}
-	if a.Settings["smtp_host"] == "" {
-		return nil
+	if a.Settings["smtp_host"] != "" {
+		c, err := connect(ctx, a, env)
+		if err != nil {
+			return trouble(err)
+		}
+		defer c.Close()
+		if err := c.Quit(); err != nil {
+			return trouble(classify(stageConnect, err))
+		}
 	}
-	c, err := connect(ctx, a, env)
-	if err != nil {
-		return trouble(err)
-	}
-	defer c.Close()
-	if err := c.Quit(); err != nil {
-		return trouble(classify(stageConnect, err))
+	if a.Settings["imap_host"] != "" {
+		return probeIMAP(ctx, a, env)
 	}
 	return nil
 }
@@ -229,7 +236,11 @@ func trouble(err *channel.SendError) error {
 	t := &channel.Trouble{Reason: err.Reason, Err: err, Remedy: channel.Text{
 		DE: "Prüfen Sie Host, Port und Verschlüsselung und ob der Server erreichbar ist.",
 		EN: "Check host, port and encryption, and whether the server can be reached."}}
-	if err.Class == channel.Misconfig {
+	var oe *oauthError
+	switch {
+	case errors.As(err.Err, &oe):
+		t.Remedy = oe.remedy
+	case err.Class == channel.Misconfig:
 		t.Remedy = channel.Text{
 			DE: "Prüfen Sie smtp_user, smtp_password und smtp_tls; mancher Anbieter verlangt ein App-Kennwort.",
 			EN: "Check smtp_user, smtp_password and smtp_tls; some providers ask for an app password."}

@@ -102,7 +102,7 @@ func TestSettings(t *testing.T) {
 		keys[s.Key] = s
 	}
 	// architecture.md, "Setting keys"
-	for _, k := range strings.Fields("address smtp_host smtp_port smtp_tls smtp_user smtp_password imap_host imap_port imap_tls imap_user imap_password oauth_tenant oauth_client_id oauth_client_secret oauth_refresh_token dkim_domain dkim_selector dkim_key") {
+	for _, k := range strings.Fields("address smtp_host smtp_port smtp_tls smtp_user smtp_password imap_host imap_port imap_tls imap_user imap_password oauth_tenant oauth_client_id oauth_client_secret oauth_refresh_token dkim_domain dkim_selector dkim_key imap_folder imap_first") {
 		if _, ok := keys[k]; !ok {
 			t.Errorf("no setting %s", k)
 		}
@@ -113,13 +113,13 @@ func TestSettings(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	const pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+	pem, oneLine := testKey(t), strings.ReplaceAll(testKey(t), "\n", " ")
 	for name, tt := range map[string]struct {
 		s   channel.Settings
 		err string // part of the message; "" = fine
 	}{
 		"least":              {channel.Settings{"address": own}, ""},
-		"all":                {channel.Settings{"address": own, "smtp_host": "smtp.x.example", "smtp_port": "465", "smtp_tls": "tls", "smtp_user": "u", "smtp_password": "p", "imap_host": "imap.x.example", "imap_tls": "starttls", "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": pem}, ""},
+		"all":                {channel.Settings{"address": own, "smtp_host": "smtp.x.example", "smtp_port": "465", "smtp_tls": "tls", "smtp_user": "u", "smtp_password": "p", "imap_host": "imap.x.example", "imap_tls": "starttls", "imap_user": "u", "imap_password": "p", "imap_folder": "INBOX.Süd", "imap_first": "new", "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": pem}, ""},
 		"IPv6":               {channel.Settings{"address": own, "smtp_host": "::1"}, ""},
 		"api_url is ignored": {channel.Settings{"address": own, "api_url": "http://127.0.0.1:1"}, ""},
 		"no address":         {channel.Settings{}, "address"},
@@ -135,6 +135,26 @@ func TestCheck(t *testing.T) {
 		"password lines":     {channel.Settings{"address": own, "smtp_user": "u", "smtp_password": "p\r\nx"}, "one line"},
 		"half of DKIM":       {channel.Settings{"address": own, "dkim_domain": "x.example"}, "dkim_selector"},
 		"DKIM key":           {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": "abc"}, "PEM"},
+		"DKIM in one line":   {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": oneLine}, ""},
+		"DKIM key of junk":   {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}, "not a valid key"},
+		"public DKIM key":    {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}, "the private one signs"},
+		"OpenSSH DKIM key":   {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"}, "RSA or Ed25519"},
+		"locked DKIM key":    {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s", "dkim_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"}, "pass phrase"},
+		"DKIM domain":        {channel.Settings{"address": own, "dkim_domain": "x example", "dkim_selector": "s", "dkim_key": pem}, "dkim_domain"},
+		"DKIM selector":      {channel.Settings{"address": own, "dkim_domain": "x.example", "dkim_selector": "s;h=x", "dkim_key": pem}, "dkim_selector"},
+		"DKIM record shown":  {channel.Settings{"address": own, "dkim_key": pem}, `rufweite1._domainkey.firma.example. IN TXT "v=DKIM1; k=ed25519; p=`},
+		"IMAP, no password":  {channel.Settings{"address": own, "imap_host": "imap.x.example"}, "imap_password"},
+		"IMAP, no host":      {channel.Settings{"address": own, "imap_user": "u", "imap_password": "p"}, "imap_host"},
+		"IMAP first":         {channel.Settings{"address": own, "imap_host": "imap.x.example", "imap_user": "u", "imap_password": "p", "imap_first": "some"}, "imap_first"},
+		"IMAP folder":        {channel.Settings{"address": own, "imap_host": "imap.x.example", "imap_user": "u", "imap_password": "p", "imap_folder": "a\r\nb"}, "one line"},
+		"OAuth":              {channel.Settings{"address": own, "imap_host": "outlook.office365.com", "oauth_tenant": "firma.example", "oauth_client_id": "app", "oauth_refresh_token": "0.A"}, ""},
+		"OAuth by itself":    {channel.Settings{"address": own, "imap_host": "outlook.office365.com", "oauth_tenant": "firma.example", "oauth_client_id": "app", "oauth_client_secret": "s"}, ""},
+		"OAuth, no tenant":   {channel.Settings{"address": own, "imap_host": "outlook.office365.com", "oauth_client_id": "app", "oauth_client_secret": "s"}, "oauth_tenant"},
+		"OAuth tenant":       {channel.Settings{"address": own, "imap_host": "outlook.office365.com", "oauth_tenant": "a/b", "oauth_client_id": "app", "oauth_refresh_token": "0.A"}, "oauth_tenant"},
+		"OAuth, no client":   {channel.Settings{"address": own, "oauth_refresh_token": "0.A"}, "oauth_client_id"},
+		"OAuth, no grant":    {channel.Settings{"address": own, "imap_host": "imap.gmail.com", "oauth_client_id": "app"}, "oauth_refresh_token"},
+		"Google's grant":     {channel.Settings{"address": own, "imap_host": "imap.gmail.com", "oauth_client_id": "app", "oauth_client_secret": "s"}, "Google"},
+		"OAuth api_url":      {channel.Settings{"address": own, "imap_host": "imap.gmail.com", "oauth_client_id": "app", "oauth_refresh_token": "1//x", "api_url": "token"}, "api_url"},
 	} {
 		err := (Driver{}).Check(tt.s)
 		if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {

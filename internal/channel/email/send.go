@@ -77,6 +77,21 @@ func (Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing,
 		out.At = now(env)
 	}
 
+	compose := func(w io.Writer) error { return Compose(w, a, out, env.Hostname) }
+	switch sign, err := signerFor(a); {
+	case err != nil:
+		return channel.Receipt{}, &channel.SendError{Class: channel.Misconfig, Err: err, Reason: channel.Text{
+			DE: "Senden nicht möglich: die DKIM-Einstellungen stimmen nicht.", EN: "cannot send: the DKIM settings are wrong"}}
+	case sign != nil:
+		// Before the server is asked: composing may take long, and its failures cost no connection.
+		m, err := composeSigned(a, out, env.Hostname, sign)
+		if err != nil {
+			return channel.Receipt{}, composeError(err)
+		}
+		defer m.Close()
+		compose = func(w io.Writer) error { _, err := m.WriteTo(w); return err }
+	}
+
 	c, serr := connect(ctx, a, env)
 	if serr != nil {
 		return channel.Receipt{}, serr
@@ -112,15 +127,13 @@ func (Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing,
 	if err != nil {
 		return channel.Receipt{}, classify(stageData, c.why(err))
 	}
-	if err := Compose(w, a, out, env.Hostname); err != nil {
+	if err := compose(w); err != nil {
 		// Without the final dot the server must throw away what it has (RFC 5321 §4.1.1.4). Close the connection, so
 		// that nothing ever completes the message.
 		c.Close()
 		var fe *fileError
 		if errors.As(err, &fe) {
-			return channel.Receipt{}, &channel.SendError{Class: channel.Temporary, Err: err, Reason: channel.Text{
-				DE: "Der Anhang „" + fe.name + "“ konnte nicht gelesen werden.",
-				EN: "the attachment \"" + fe.name + "\" could not be read"}}
+			return channel.Receipt{}, composeError(err)
 		}
 		return channel.Receipt{}, classify(stageData, c.why(err))
 	}
@@ -135,6 +148,19 @@ func (Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing,
 	c.CommandTimeout = 5 * time.Second
 	_ = c.Quit() // the message is accepted whatever the server says now
 	return channel.Receipt{ExternalID: messageID(a, out, env.Hostname), State: channel.Sent}, nil
+}
+
+// composeError is the failure of a mail that could not be written for reasons of our own; nothing was sent.
+func composeError(err error) *channel.SendError {
+	se := &channel.SendError{Class: channel.Temporary, Err: err, Reason: channel.Text{
+		DE: "Die Nachricht konnte nicht zusammengestellt werden.", EN: "the message could not be put together"}}
+	var fe *fileError
+	if errors.As(err, &fe) {
+		se.Reason = channel.Text{
+			DE: "Der Anhang „" + fe.name + "“ konnte nicht gelesen werden.",
+			EN: "the attachment \"" + fe.name + "\" could not be read"}
+	}
+	return se
 }
 
 func now(env channel.Env) time.Time {
@@ -174,27 +200,63 @@ func (c *client) why(err error) error {
 // server is on this machine or in a private network; over the Internet a password goes only where a certificate
 // proves the server, because whoever can intercept the connection could otherwise read it.
 func connect(ctx context.Context, a channel.Account, env channel.Env) (*client, *channel.SendError) {
+	if !usesOAuth(a.Settings, "smtp") {
+		return connectOnce(ctx, a, env, "")
+	}
+	token, err := accessToken(ctx, a, env, "")
+	if err != nil {
+		return nil, noToken(err)
+	}
+	c, serr := connectOnce(ctx, a, env, token)
+	var refused *oauthError
+	if serr != nil && errors.As(serr.Err, &refused) {
+		// The token may have ended before its time (revoked, changed password, another clock): once more with a new one.
+		if token, err = accessToken(ctx, a, env, token); err != nil {
+			return nil, noToken(err)
+		}
+		c, serr = connectOnce(ctx, a, env, token)
+	}
+	return c, serr
+}
+
+func noToken(err error) *channel.SendError {
+	var oe *oauthError
+	if errors.As(err, &oe) {
+		return oe.send()
+	}
+	return classify(stageConnect, err)
+}
+
+// connectOnce signs in with the token, or with the password if that is "". A refused token is an *oauthError inside.
+func connectOnce(ctx context.Context, a channel.Account, env channel.Env, token string) (*client, *channel.SendError) {
 	host := strings.Trim(a.Settings["smtp_host"], "[]")
 	port := a.Settings.Or("smtp_port", "587")
 	mode := a.Settings.Or("smtp_tls", tlsAuto)
 	user, password := a.Settings["smtp_user"], a.Settings["smtp_password"]
+	signIn := user != "" || token != ""
 	if env.Dial == nil {
 		return nil, &channel.SendError{Class: channel.Temporary, Err: errors.New("no dialer in the environment"),
 			Reason: channel.Text{DE: "Keine Verbindung ins Netz.", EN: "no way to the network"}}
 	}
-	c, secret, serr := open(ctx, env, host, port, mode, user != "", false)
+	c, secret, serr := open(ctx, env, host, port, mode, signIn, false)
 	if serr == errUnverified {
 		// Opportunistic: again, without checking the certificate.
-		c, secret, serr = open(ctx, env, host, port, mode, user != "", true)
+		c, secret, serr = open(ctx, env, host, port, mode, signIn, true)
 	}
 	if serr != nil {
 		return nil, serr
 	}
-	if user == "" {
+	if !signIn {
 		return c, nil
 	}
 	if ok, _ := c.Extension("AUTH"); !ok {
 		return c, nil // nothing to sign in to; a server that wants it says so at MAIL FROM
+	}
+	bearerBy := ""
+	if token != "" {
+		if bearerBy = bearerMech(c.SupportsAuth); bearerBy == "" && user == "" {
+			return c, nil // a relay of one's own beside a mailbox that is pulled with OAuth
+		}
 	}
 	if !secret {
 		c.Close()
@@ -204,6 +266,13 @@ func connect(ctx context.Context, a channel.Account, env channel.Env) (*client, 
 	}
 	var auth sasl.Client
 	switch {
+	case bearerBy != "":
+		auth = &bearer{mech: bearerBy, user: oauthUser(a.Settings, "smtp"), token: token, host: host, port: port}
+	case token != "":
+		c.Close()
+		return nil, &channel.SendError{Class: channel.Misconfig, Reason: channel.Text{
+			DE: "Der Postausgangsserver nimmt keine OAuth-Anmeldung an; setzen Sie smtp_password.",
+			EN: "the outgoing server takes no OAuth sign-in; set smtp_password"}}
 	case c.SupportsAuth(sasl.Plain):
 		auth = sasl.NewPlainClient("", user, password)
 	case c.SupportsAuth("LOGIN"):
@@ -216,6 +285,16 @@ func connect(ctx context.Context, a channel.Account, env channel.Env) (*client, 
 	}
 	if err := c.Auth(auth); err != nil {
 		serr := classify(stageAuth, c.why(err))
+		var se *smtp.SMTPError
+		if b, ok := auth.(*bearer); ok && serr.Class == channel.Misconfig &&
+			(b.refused != "" || errors.As(err, &se) && (se.Code == 535 || se.Code == 534 || se.EnhancedCode[1] == 7)) {
+			if b.refused != "" {
+				err = fmt.Errorf("%s (%w)", b.refused, err)
+			}
+			code := serr.Code
+			serr = unwanted(err).send()
+			serr.Code = code
+		}
 		c.Close()
 		return nil, serr
 	}

@@ -61,8 +61,11 @@ type Options struct {
 	Certificate *tls.Certificate
 	// User and Password make sign-in necessary (AUTH PLAIN), after TLS if StartTLS is set.
 	User, Password string
-	MaxBytes       int64         // default 25 MiB
-	Delay          time.Duration // before each answer to MAIL FROM
+	// Tokens makes the server take bearer tokens of this endpoint for the mailbox User instead of the password (XOAUTH2,
+	// OAUTHBEARER).
+	Tokens   *TokenServer
+	MaxBytes int64         // default 25 MiB
+	Delay    time.Duration // before each answer to MAIL FROM
 	// Known limits the recipients to these addresses; nil takes every address.
 	Known []string
 }
@@ -130,6 +133,9 @@ func Start(o Options) (*Mailbox, error) {
 	s.MaxMessageBytes = o.MaxBytes
 	s.MaxRecipients = 100
 	s.MaxLineLength = 1000 // RFC 5321 §4.5.3.1.6, to the letter
+	if o.Tokens != nil {
+		s.MaxLineLength = 12288 // RFC 4954 §4: tokens are long
+	}
 	s.ReadTimeout = 5 * time.Minute
 	s.WriteTimeout = time.Minute
 	s.EnableSMTPUTF8 = true
@@ -276,6 +282,9 @@ func (s *session) AuthMechanisms() []string {
 	if s.box.opts.User == "" {
 		return nil
 	}
+	if s.box.opts.Tokens != nil {
+		return []string{"XOAUTH2", sasl.OAuthBearer}
+	}
 	return []string{sasl.Plain, sasl.Login}
 }
 
@@ -290,6 +299,17 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	switch {
 	case s.box.opts.User == "":
 		return nil, smtp.ErrAuthUnsupported
+	case s.box.opts.Tokens != nil:
+		return &bearerServer{
+			opens: func(user, token string) bool {
+				ok := user == s.box.opts.User && s.box.opts.Tokens.Opens(token, user, "SMTP")
+				if ok {
+					s.user = user
+				}
+				return ok
+			},
+			refuse: &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 3}, Message: "Authentication unsuccessful"},
+		}, nil
 	case mech == sasl.Plain:
 		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
 	case mech == sasl.Login:
