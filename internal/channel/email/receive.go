@@ -7,6 +7,7 @@ import (
 	"html"
 	"io"
 	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,16 +143,41 @@ func ParseFor(a channel.Account, raw []byte, rcpt string, lim Limits) (channel.E
 
 // OpenPart returns the decoded content of the part named by channel.Attachment.Part. It streams: nothing but the raw
 // message is in memory.
-func OpenPart(raw []byte, part string) (io.Reader, error) {
-	e := split(raw, Limits{}).root.find(part)
+//
+// A part of a container (winmail.dat, opaque S/MIME) is named by the container's path, "#", and its name in there; a
+// container is decoded in memory.
+func OpenPart(raw []byte, part string) (io.Reader, error) { return openPart(raw, part, part, 0) }
+
+func openPart(raw []byte, whole, part string, depth int) (io.Reader, error) {
+	path, inner, packed := strings.Cut(part, "#")
+	e := split(raw, Limits{}).root.find(path)
 	if e == nil {
-		return nil, fmt.Errorf("the message has no part %q", part)
+		return nil, fmt.Errorf("the message has no part %q", whole)
 	}
 	if len(e.children) > 0 {
-		return nil, fmt.Errorf("part %q is a multipart without content of its own", part)
+		return nil, fmt.Errorf("part %q is a multipart without content of its own", whole)
 	}
-	return e.reader(), nil
+	if !packed {
+		return e.reader(), nil
+	}
+	content, _ := e.decoded(0)
+	if isTNEF(content) {
+		left := packedFiles(len(content))
+		files := readTNEF(content, 0, &left).files
+		if i, err := strconv.Atoi(inner); err == nil && i >= 0 && i < len(files) {
+			return bytes.NewReader(files[i].data), nil
+		}
+	} else if signed := signedContent(content); signed != nil && depth < maxSigned {
+		return openPart(signed, whole, inner, depth+1)
+	}
+	return nil, fmt.Errorf("the message has no part %q", whole)
 }
+
+// packedFiles is how many files of a container are listed: each is opened by decoding the whole container.
+func packedFiles(size int) int { return min(500, max(20, 1<<30/max(size, 1))) }
+
+// maxSigned is how often signed content may lie in signed content.
+const maxSigned = 3
 
 // senderOf gives the author: From, or what stands in for it.
 func senderOf(h *header, from []channel.Mailbox) (channel.Mailbox, bool) {
@@ -343,6 +369,10 @@ type collector struct {
 	spare    []*entity // named text parts: shown as text if nothing else is
 	textLen  int
 	htmlLen  int
+
+	packed   tnefContent // of a winmail.dat: shown if the message says nothing else
+	calendar *entity     // an invitation, likewise
+	signed   int         // how deep we are in opaque S/MIME
 }
 
 // segment is a stretch of the body in one or both forms.
@@ -396,7 +426,7 @@ func (c *collector) files1(e *entity) {
 // alternative takes the best plain text and the best HTML (RFC 2046 §5.1.4: the last is the richest); what is
 // neither (a calendar invitation, an AMP version) is listed as a file.
 func (c *collector) alternative(e *entity, body bool) {
-	inner := collector{tree: c.tree, lim: c.lim}
+	inner := collector{tree: c.tree, lim: c.lim, signed: c.signed}
 	var one segment
 	for _, p := range e.children {
 		if len(p.children) == 0 && p.kind != "text/plain" && p.kind != "text/html" {
@@ -418,6 +448,12 @@ func (c *collector) alternative(e *entity, body bool) {
 	}
 	c.files = append(c.files, inner.files...)
 	c.spare = append(c.spare, inner.spare...)
+	if c.calendar == nil {
+		c.calendar = inner.calendar
+	}
+	if c.packed.words() == "" {
+		c.packed = inner.packed
+	}
 	if one.hasText || one.hasHTML {
 		c.add(one)
 	}
@@ -453,11 +489,8 @@ func (c *collector) leaf(e *entity, body bool) {
 	text := e.kind == "text/plain" || e.kind == "text/html" || e.kind == "text" || e.kind == "text/enriched" || e.kind == ""
 	switch {
 	case !text || !body || disposition == "attachment" || named:
-		switch e.kind {
-		case "application/pkcs7-mime", "application/x-pkcs7-mime":
-			c.tree.note("the message is encrypted (S/MIME)")
-		case "application/ms-tnef":
-			c.tree.note("attachments are packed in winmail.dat")
+		if e.kind == "application/pkcs7-mime" || e.kind == "application/x-pkcs7-mime" {
+			c.smime(e, body && disposition != "attachment" || e == c.tree.root)
 		}
 		if text && disposition != "attachment" && named {
 			c.spare = append(c.spare, e)
@@ -466,6 +499,71 @@ func (c *collector) leaf(e *entity, body bool) {
 	default:
 		c.text(e)
 	}
+}
+
+// smime shows what a signed message encloses and says so where it is encrypted. The structure itself is listed as well:
+// who has the key opens it with another program.
+func (c *collector) smime(e *entity, body bool) {
+	switch strings.ToLower(e.params["smime-type"]) {
+	case "", "signed-data", "signed-receipt":
+		content, _ := e.decoded(0)
+		if inner := signedContent(content); inner != nil {
+			if c.signed >= maxSigned {
+				c.tree.note("the message is signed more often than is opened")
+				return
+			}
+			lim := c.lim
+			lim.Parts = min(lim.Parts, packedFiles(len(content)))
+			sub := split(inner, lim)
+			sub.root.under(e.path + "#")
+			for _, n := range sub.notes {
+				c.tree.note("%s", n)
+			}
+			c.signed++
+			c.entity(sub.root, body)
+			c.signed--
+			return
+		}
+		c.tree.note("the message is encrypted (S/MIME)")
+	case "certs-only", "compressed-data":
+	default:
+		c.tree.note("the message is encrypted (S/MIME)")
+	}
+}
+
+// unpack lists the files of a winmail.dat in its place. A damaged one is listed itself as well.
+func (c *collector) unpack(e *entity) bool {
+	content, _ := e.decoded(0)
+	if !isTNEF(content) {
+		return false
+	}
+	limit := packedFiles(len(content))
+	left := limit
+	t := readTNEF(content, 0, &left)
+	for i, f := range t.files {
+		kind := f.mediaType
+		if major, minor, ok := strings.Cut(kind, "/"); !ok || !token(major) || !token(minor) {
+			kind = typeByName(f.name)
+		}
+		c.files = append(c.files, channel.Attachment{
+			Name:      cleanFileName(f.name, kind),
+			MediaType: kind,
+			Size:      int64(len(f.data)),
+			ContentID: f.contentID,
+			Part:      e.path + "#" + strconv.Itoa(i),
+		})
+	}
+	if c.packed.words() == "" {
+		c.packed = t
+		c.packed.files = nil
+	}
+	if left <= 0 {
+		c.tree.note("only the first %d files of winmail.dat are shown", limit)
+	}
+	if !t.whole {
+		c.tree.note("winmail.dat is damaged; what could be read of it is shown")
+	}
+	return t.whole && left > 0
 }
 
 func (c *collector) text(e *entity) {
@@ -529,6 +627,14 @@ func (c *collector) file(e *entity) {
 	if name == "" {
 		name = e.params["name"]
 	}
+	switch {
+	case kind == "application/ms-tnef", kind == "application/vnd.ms-tnef", strings.EqualFold(name, "winmail.dat"):
+		if c.unpack(e) {
+			return
+		}
+	case (kind == "text/calendar" || kind == "application/ics") && c.calendar == nil:
+		c.calendar = e
+	}
 	if name == "" {
 		if l := e.header.get("content-location"); l != "" && !strings.Contains(l, ":") {
 			name = l
@@ -565,9 +671,14 @@ func (c *collector) finish(m *channel.Message) {
 	if len(c.segments) == 0 && len(c.spare) > 0 {
 		c.text(c.spare[0])
 	}
-	anyHTML := false
+	anyHTML, blank := false, true
 	for _, s := range c.segments {
 		anyHTML = anyHTML || s.hasHTML
+		blank = blank && !s.hasHTML && strings.TrimSpace(s.text) == ""
+	}
+	if words := c.packed.words(); blank && words != "" {
+		c.add(segment{text: words, html: c.packed.html, hasText: true, hasHTML: c.packed.html != ""})
+		anyHTML = c.packed.html != ""
 	}
 	var text, htm strings.Builder
 	for _, s := range c.segments {
@@ -593,6 +704,12 @@ func (c *collector) finish(m *channel.Message) {
 		}
 	}
 	m.Text = cutBytes(text.String(), c.lim.Text)
+	if m.Text == "" && c.calendar != nil {
+		m.Text = eventSummary(c.calendar)
+	}
+	if strings.Contains(m.Text, "-----BEGIN PGP MESSAGE-----") {
+		c.tree.note("the message is encrypted (PGP)")
+	}
 	m.HTML = htm.String()
 	var shown map[string]bool
 	if len(c.files) > 0 {

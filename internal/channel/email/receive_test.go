@@ -352,6 +352,12 @@ func TestCharsets(t *testing.T) {
 		"unknown, latin":            {"x-klingon", "\xfc", "ü"},
 		"nul and controls":          {"utf-8", "a\x00b\x07c\r\nd\re", "abc\nd\ne"},
 		"byte order mark":           {"utf-8", "\xef\xbb\xbfHallo", "Hallo"},
+		"mixed sets":                {"utf-8", "Gr\xc3\xb6\xc3\x9fe von M\xfcller, 5 \x80", "Größe von Müller, 5 €"},
+		"mixed sets, no label":      {"", "Gr\xc3\xb6\xc3\x9fe von M\xfcller", "Größe von Müller"},
+		"lie: latin-2 is utf-8":     {"iso-8859-2", "gr\xc3\xbc\xc3\x9fe", "grüße"},
+		"lie: koi8 is utf-8":        {"koi8-r", "gr\xc3\xbc\xc3\x9fe", "grüße"},
+		"lie: utf-8 is utf-16":      {"utf-8", "\xff\xfeg\x00\xfc\x00", "gü"},
+		"utf-16 with mark":          {"utf-16", "\xfe\xff\x00g\x00\xfc", "gü"},
 	} {
 		raw := "From: a@b.example\r\nContent-Type: text/plain; charset=\"" + tt.label + "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + tt.bytes
 		if tt.label == "" {
@@ -438,6 +444,11 @@ func TestFileNames(t *testing.T) {
 		"Content-Disposition: attachment;\r\n filename*0=\"lang\";\r\n filename*1=\"er Name.pdf\"":  "langer Name.pdf",
 		"Content-Disposition: attachment; filename*1*=%BCr.pdf;\r\n filename*0*=utf-8''f%C3":        "für.pdf",
 		`Content-Disposition: attachment; filename="=?utf-8?Q?=C3=BCber.pdf?="`:                     "über.pdf",
+		"Content-Disposition: attachment;\r\n filename*1=\"lang\";\r\n filename*2=\"er.pdf\"":       "langer.pdf",
+		`Content-Disposition: attachment; filename="=?utf-8?B?w7xiZXI`:                              "=_utf-8_B_w7xiZXI",
+		`Content-Disposition: attachment; filename="=?utf-8?Q?=C3?= =?utf-8?Q?=BCber.pdf?="`:        "über.pdf",
+		`Content-Disposition: attachment; filename*=klingon''%C3%BCber.pdf`:                         "über.pdf",
+		`Content-Disposition: attachment; filename*=utf-8''%FCber%2.pdf`:                            "über%2.pdf",
 		"Content-Disposition: attachment; filename=\"\xfcber.pdf\"":                                 "über.pdf",
 		`Content-Disposition: attachment; filename="..\..\windows\evil.exe"`:                        "evil.exe",
 		`Content-Disposition: attachment; filename="../../etc/passwd"`:                              "passwd",

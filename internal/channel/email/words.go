@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/ianaindex"
+	xunicode "golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/unicode/norm"
 
@@ -26,6 +27,12 @@ func decodeCharset(label string, b []byte) string {
 		return cleanText(string(b))
 	}
 	label = strings.ToLower(strings.Trim(strings.TrimSpace(label), `"'`))
+	if len(b) >= 2 && (b[0] == 0xFF && b[1] == 0xFE || b[0] == 0xFE && b[1] == 0xFF) && !strings.HasPrefix(label, "utf-32") {
+		// A byte order mark says more than any label (RFC 2781 §3.3).
+		if s, err := xunicode.UTF16(xunicode.LittleEndian, xunicode.UseBOM).NewDecoder().Bytes(b); err == nil {
+			return cleanText(string(s))
+		}
+	}
 	switch label {
 	case "", "us-ascii", "ascii", "utf-8", "utf8", "unicode-1-1-utf-8", "8bit", "unknown-8bit", "x-unknown", "default",
 		"iso-8859-1", "latin1", "iso8859-1", "iso-8859-15", "windows-1252", "cp1252", "cp-1252":
@@ -34,10 +41,13 @@ func decodeCharset(label string, b []byte) string {
 		if utf8.Valid(b) {
 			return cleanText(string(b))
 		}
-		if label == "iso-8859-15" {
+		switch label {
+		case "iso-8859-15":
 			if s, err := charmap.ISO8859_15.NewDecoder().Bytes(b); err == nil {
 				return cleanText(string(s))
 			}
+		case "utf-8", "utf8", "unicode-1-1-utf-8", "":
+			return cleanText(mixed(b))
 		}
 		return cleanText(latin(b))
 	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
@@ -51,12 +61,15 @@ func decodeCharset(label string, b []byte) string {
 			return cleanText(string(s))
 		}
 	}
+	if singleByte(label) && utf8.Valid(b) {
+		return cleanText(string(b)) // as with the Latin sets: no text in them is valid UTF-8 by accident
+	}
 	enc, name := charset.Lookup(label)
 	if enc == nil || name == "replacement" {
 		enc, _ = ianaindex.MIME.Encoding(label)
 	}
 	if enc != nil && name != "replacement" {
-		if s, err := enc.NewDecoder().Bytes(b); err == nil {
+		if s, err := enc.NewDecoder().Bytes(b); err == nil && !(bytes.Contains(s, []byte("\uFFFD")) && utf8.Valid(b)) {
 			return cleanText(string(s))
 		}
 	}
@@ -72,6 +85,33 @@ func escapes(label string) bool {
 	return strings.Contains(l, "2022") || strings.Contains(l, "utf-7") || strings.Contains(l, "utf-16") ||
 		strings.Contains(l, "utf-32") || strings.Contains(l, "hz-gb") || strings.Contains(l, "ucs-") ||
 		strings.Contains(l, "ebcdic") || strings.Contains(l, "ibm")
+}
+
+// singleByte tells whether a label names one of the eight-bit sets.
+func singleByte(label string) bool {
+	for _, p := range []string{"iso-8859-", "iso8859-", "windows-125", "cp125", "koi8", "macintosh", "x-mac"} {
+		if strings.HasPrefix(label, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// mixed decodes text that is UTF-8 for the most part: a template in one set with a name in another is what broken
+// programs send. Each byte that belongs to no UTF-8 sequence counts as windows-1252.
+func mixed(b []byte) string {
+	var out strings.Builder
+	out.Grow(len(b) + len(b)/8)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			out.WriteRune(charmap.Windows1252.DecodeByte(b[0]))
+		} else {
+			out.Write(b[:n])
+		}
+		b = b[n:]
+	}
+	return out.String()
 }
 
 func latin(b []byte) string {
@@ -448,14 +488,18 @@ func parseMediaType(s string) (kind string, params map[string]string) {
 	for base, ps := range pieces {
 		set := ""
 		var raw []byte
-		for i := 0; i < len(ps); i++ {
+		first := 0
+		if _, ok := ps[0]; !ok {
+			first = 1 // some count from one
+		}
+		for i := first; i < first+len(ps); i++ {
 			p, ok := ps[i]
 			if !ok {
 				break
 			}
 			v := p.value
 			if p.encoded {
-				if i == 0 {
+				if i == first {
 					if q := strings.SplitN(v, "'", 3); len(q) == 3 {
 						set, v = q[0], q[2]
 					}
