@@ -81,11 +81,12 @@ type Accounts struct {
 	changed []func()
 	missed  map[string]time.Time // unknown ids that were looked up lately
 	told    map[string]Health    // what SetHealth last recorded
+	renewed map[string]string    // by channel and key: what Renew last stored
 }
 
 // New makes Accounts and loads what is configured.
 func New(ctx context.Context, d *db.DB, v *vault.Vault, drivers []channel.Driver, log *slog.Logger) (*Accounts, error) {
-	a := &Accounts{db: d, vault: v, drivers: map[channel.Kind]channel.Driver{}, log: log, missed: map[string]time.Time{}, told: map[string]Health{}}
+	a := &Accounts{db: d, vault: v, drivers: map[channel.Kind]channel.Driver{}, log: log, missed: map[string]time.Time{}, told: map[string]Health{}, renewed: map[string]string{}}
 	for _, dr := range drivers {
 		a.drivers[dr.Kind()] = dr
 	}

@@ -335,7 +335,7 @@ func hostname(publicURL string) string {
 
 // env is what a driver may use of the world.
 func (a *App) env(acct channel.Account) channel.Env {
-	e := channel.Env{HTTP: a.Guard, Dial: channel.DialFunc(a.Guard.DialContext), Now: a.Core.Now, Log: a.Core.Log.With("channel", acct.ID), Hostname: a.hostname}
+	e := channel.Env{HTTP: a.Guard, Dial: channel.DialFunc(a.Guard.DialContext), Now: a.Core.Now, Log: a.Core.Log.With("channel", acct.ID), Hostname: a.hostname, SaveSetting: a.renewer(acct)}
 	if _, ok := a.Accounts.Driver(acct.Kind).(channel.Webhook); ok && a.PublicURL != "" {
 		e.WebhookURL = strings.TrimSuffix(a.PublicURL, "/") + "/in/" + string(acct.Kind) + "/" + acct.ID
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/rufweite/rufweite/internal/account"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/email"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/intake"
 	"github.com/rufweite/rufweite/internal/org"
@@ -95,6 +96,11 @@ func (c *Core) Run(ctx context.Context, cmd Command, out io.Writer) error {
 		}
 		if _, ok := c.Accounts.Driver(ch.Kind).(channel.Webhook); ok {
 			fmt.Fprintf(out, "webhook: /in/%s/%s\n", ch.Kind, ch.ID)
+		}
+		if ch.Kind == email.Kind {
+			if line := email.RecordLine(ch.Settings); line != "" {
+				fmt.Fprintf(out, "publish in DNS: %s\n", line)
+			}
 		}
 		_, err = fmt.Fprintln(out, ch.ID)
 		return err

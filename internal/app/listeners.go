@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -37,9 +36,11 @@ func (a *App) runListeners(ctx context.Context) error {
 			}
 		}
 		for id, r := range now {
-			if c, ok := want[id]; !ok || !maps.Equal(c.Settings, r.settings) {
+			if c, ok := want[id]; !ok || !a.Accounts.Same(id, r.settings, c.Settings) {
 				r.cancel()
 				delete(now, id)
+			} else {
+				now[id] = running{c.Settings, r.cancel}
 			}
 		}
 		for id, c := range want {
@@ -98,23 +99,29 @@ func (a *App) tendOnce(ctx context.Context, c account.Channel) (err error) {
 			err = fmt.Errorf("the driver crashed: %v", p)
 		}
 	}()
+	if fresh, err := a.Accounts.Get(c.Org, c.ID); err == nil {
+		c = fresh // with what its driver renewed
+	}
 	d := a.Accounts.Driver(c.Kind)
-	if p, ok := d.(channel.Prober); ok {
-		pctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		err := p.Probe(pctx, c.Account, a.env(c.Account))
-		cancel()
-		if ctx.Err() != nil {
+	l, listens := d.(channel.Listener)
+	p, probes := d.(channel.Prober)
+	var said error // what asking the provider says
+	if probes {
+		said = a.ask(ctx, p, c)
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case said != nil && !listens:
+			return said
+		case said != nil:
+			// What can be received is received all the same: the outgoing server may be the one in trouble.
+			a.Core.Log.Warn("a channel is in trouble; it listens all the same", "channel", c.ID, "kind", string(c.Kind), "error", said)
 		}
-		if err != nil {
-			return err
-		}
-		if err := a.trouble(ctx, c, nil); err != nil {
+		if err := a.trouble(ctx, c, said); err != nil {
 			return err
 		}
 	}
-	l, ok := d.(channel.Listener)
-	if !ok {
+	if !listens {
 		sleep(ctx, 5*time.Minute)
 		return nil
 	}
@@ -122,14 +129,70 @@ func (a *App) tendOnce(ctx context.Context, c account.Channel) (err error) {
 	if err != nil {
 		return err
 	}
+	wctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
+	if probes {
+		watching.Go(func() { said = a.watch(wctx, p, c, said) })
+	}
 	err = l.Listen(ctx, c.Account, cursor, a.env(c.Account), func(ctx context.Context, in channel.Inbound) error {
 		_, err := a.Intake.Accept(ctx, c.Account, in)
 		return err
 	})
+	stop()
+	watching.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
+	if err != nil && said != nil {
+		err = errors.Join(said, err) // people read the first one, and not now this and now that
+	}
 	return err
+}
+
+// ask asks a channel's provider whether it works.
+func (a *App) ask(ctx context.Context, p channel.Prober, c account.Channel) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the driver crashed: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return p.Probe(ctx, c.Account, a.env(c.Account))
+}
+
+// watch asks again and again while the channel's driver listens, as a listener need not notice that sending has ceased
+// to work. last is what asking said before; it gives what asking said last.
+func (a *App) watch(ctx context.Context, p channel.Prober, c account.Channel, last error) error {
+	for {
+		pause := 4 * time.Minute
+		if last != nil {
+			pause = time.Minute
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return last
+		}
+		err := a.ask(ctx, p, c)
+		if ctx.Err() != nil {
+			return last
+		}
+		if (err == nil) != (last == nil) {
+			a.Core.Log.Info("a channel's health has changed", "channel", c.ID, "kind", string(c.Kind), "error", err)
+		}
+		if rerr := a.trouble(ctx, c, err); rerr != nil {
+			a.Core.Log.Warn("health of a channel could not be recorded", "channel", c.ID, "error", rerr)
+		}
+		last = err
+	}
+}
+
+// renewer lets a driver keep what its provider renewed.
+func (a *App) renewer(acct channel.Account) func(context.Context, string, string, func(string) bool) error {
+	return func(ctx context.Context, key, value string, replaces func(string) bool) error {
+		return a.Accounts.Renew(ctx, acct.Org, acct.ID, key, value, replaces)
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

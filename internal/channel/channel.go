@@ -241,9 +241,9 @@ type Env struct {
 	WebhookURL string       // the public URL of this account's webhook, "" if no public URL is known
 	Hostname   string       // how this server calls itself (EHLO, Message-ID fall-back)
 
-	// SaveSetting, if not nil, keeps a setting that the provider renewed (an OAuth refresh token), as long as the stored
-	// value is one of was: what a person entered meanwhile stays, which is no error. It returns once that is durable.
-	SaveSetting func(ctx context.Context, key string, was []string, value string) error
+	// SaveSetting, if not nil, keeps a setting that the provider renewed (an OAuth refresh token), if replaces says so of
+	// the stored value: what a person entered meanwhile stays, which is no error. It returns once that is durable.
+	SaveSetting func(ctx context.Context, key, value string, replaces func(stored string) bool) error
 }
 
 // Trouble is an error about an account that a person can mend: shown at the red channel.

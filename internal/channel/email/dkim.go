@@ -271,3 +271,16 @@ func (s *spool) Close() {
 		_ = os.Remove(s.file.Name()) // usually gone since Write
 	}
 }
+
+// RecordLine is the zone file's line for an account that signs, "" if it does not: what its operator has to publish.
+func RecordLine(s channel.Settings) string {
+	o, err := signerFor(channel.Account{Settings: s})
+	if err != nil || o == nil {
+		return ""
+	}
+	name, text, err := DNSRecord(o.Signer, o.Selector, o.Domain)
+	if err != nil {
+		return ""
+	}
+	return ZoneLine(name, text)
+}

@@ -91,6 +91,9 @@ func TestDKIM(t *testing.T) {
 			if err := (Driver{}).Check(set); err != nil {
 				t.Fatal(err)
 			}
+			if line := RecordLine(set); line != ZoneLine(record, txt) {
+				t.Errorf("record %s", line)
+			}
 			out := outgoing()
 			out.HTML = "<p>Guten Tag</p>"
 			out.Text = "Zeile mit Leerzeichen am Ende   \n\n\n.\nFrom hier\n\n\n\n"

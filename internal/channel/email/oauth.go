@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,9 +139,9 @@ type tokenEntry struct {
 
 	access  string
 	expires time.Time
-	refresh string   // what to buy the next one with
-	known   []string // refresh tokens that this one descends from, oldest first
-	unsaved bool     // refresh is newer than what the settings know
+	refresh string          // what to buy the next one with
+	known   map[string]bool // fingerprints of the refresh tokens that it descends from: a listener has ours from long ago
+	unsaved bool            // refresh is newer than what the settings know
 }
 
 const maxEntries = 10000
@@ -165,10 +164,14 @@ func (p *purse) entry(a channel.Account) *tokenEntry {
 
 // adopt starts anew when a person, or another node, has put another refresh token into the settings.
 func (e *tokenEntry) adopt(configured string) {
-	if e.refresh == configured || slices.Contains(e.known, configured) {
-		return
+	if !e.descends(configured) {
+		*e = tokenEntry{turn: e.turn, refresh: configured}
 	}
-	*e = tokenEntry{turn: e.turn, refresh: configured}
+}
+
+// descends tells whether our refresh token is this one or came from it.
+func (e *tokenEntry) descends(from string) bool {
+	return e.refresh == from || e.known[fingerprint(from)]
 }
 
 // rotated takes the refresh token that came with an answer. Microsoft gives a new one each time; the old one stays
@@ -177,20 +180,21 @@ func (e *tokenEntry) rotated(fresh string) {
 	if fresh == "" || fresh == e.refresh {
 		return
 	}
-	if e.known = append(e.known, e.refresh); len(e.known) > 32 {
-		e.known = slices.Delete(e.known, 0, len(e.known)-32)
+	if e.known == nil {
+		e.known = map[string]bool{}
 	}
+	e.known[fingerprint(e.refresh)] = true
 	e.refresh, e.unsaved = fresh, true
 }
 
 // save puts a rotated refresh token into the settings, so that it outlives the process.
 func (e *tokenEntry) save(ctx context.Context, env channel.Env) {
-	if !e.unsaved || env.SaveSetting == nil || len(e.known) == 0 {
+	if !e.unsaved || env.SaveSetting == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := env.SaveSetting(ctx, "oauth_refresh_token", e.known, e.refresh); err != nil {
+	if err := env.SaveSetting(ctx, "oauth_refresh_token", e.refresh, e.descends); err != nil {
 		if env.Log != nil {
 			env.Log.Warn("the renewed refresh token could not be saved; it is tried again", "error", err)
 		}
