@@ -15,7 +15,7 @@ import (
 type world struct {
 	mark                                                                                 string
 	conversation, message, answer, delivery, workItem, customer, address, channel, staff string
-	attachment, attachmentURL                                                            string
+	attachment, attachmentURL, participant, view, block, unit, sender                    string
 }
 
 // world makes one of everything in the organisation of the client. Every text in it holds the mark.
@@ -44,6 +44,11 @@ func (c *client) world(org, mark string) world {
 	h.eventually("uncertain", func() bool { return c.get("/messages/"+w.answer).want(200).obj().str("delivery.state") == "uncertain" })
 	h.mx.SetFault(emailsim.NoFault)
 	c.do("PUT", "/conversations/"+w.conversation+"/draft", map[string]any{"text": "Entwurf " + mark}).want(204)
+	w.participant = c.do("POST", "/conversations/"+w.conversation+"/participants", map[string]any{"name": "Gutachter " + mark, "role": "expert", "email": "gutachter-" + strings.ToLower(mark) + "@x.example"}).want(201).obj().str("id")
+	w.view = c.do("POST", "/views", map[string]any{"name": "Ansicht " + mark, "query": map[string]any{"tag": mark}}).want(201).obj().str("id")
+	w.block = c.do("POST", "/text-blocks", map[string]any{"name": "Baustein " + mark, "text": "Text " + mark, "personal": true}).want(201).obj().str("id")
+	w.unit = c.do("POST", "/units", map[string]any{"name": "Abteilung " + mark}).want(201).obj().str("id")
+	w.sender = c.do("POST", "/senders", map[string]any{"address": "spam-" + strings.ToLower(mark) + "@x.example", "rule": "spam"}).want(201).obj().str("id")
 	// Something that cannot be read.
 	bot := h.channel(org, "telegram", "Bot "+mark, map[string]string{"token": "1:" + mark, "secret_token": "geheim-" + mark, "api_url": "http://127.0.0.1:1", "mode": "webhook"})
 	h.hook(bot, []byte("kaputt "+mark), secretHeader, "geheim-"+mark).want(200)
@@ -61,10 +66,12 @@ func (c *client) world(org, mark string) world {
 // fill puts the world's ids into a path; ok is false if the path has a parameter that the matrix does not know.
 func (w world) fill(path string) (string, bool) {
 	for prefix, v := range map[string]string{"/conversations/": w.conversation, "/messages/": w.message, "/deliveries/": w.delivery, "/customers/": w.customer, "/channels/": w.channel,
-		"/staff/": w.staff, "/work-items/": w.workItem, "/attachments/": w.attachment} {
+		"/staff/": w.staff, "/work-items/": w.workItem, "/attachments/": w.attachment,
+		"/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender} {
 		path = strings.Replace(path, prefix+"{id}", prefix+v, 1)
 	}
 	path = strings.Replace(path, "/addresses/{address}", "/addresses/"+w.address, 1)
+	path = strings.Replace(path, "/participants/{participant}", "/participants/"+w.participant, 1)
 	return path, !strings.Contains(path, "{")
 }
 
@@ -79,6 +86,12 @@ func (w world) bodies() map[string]any {
 		"setup": map[string]any{"token": "x", "name": "x", "email": "x@y.example", "password": password}, "sign-in": map[string]any{"email": "x@y.example", "password": "falsch"},
 		"change-me": map[string]any{"language": "de"}, "enable-totp": map[string]any{"code": "000000"}, "disable-totp": map[string]any{"password": "falsch"}, "accept-invite": map[string]any{"token": "x", "password": password},
 		"invite-staff": map[string]any{"name": "x", "email": "x" + w.mark + "@y.example", "role": "advisor"}, "change-staff": map[string]any{"name": "verstellt"},
+		"add-participant": map[string]any{"email": "dritter@y.example"}, "preview-message": map[string]any{"text": "x"}, "forward-messages": map[string]any{"message_ids": []string{w.message}, "to": []string{"dritter@y.example"}},
+		"join-conversations": map[string]any{"with": w.conversation}, "unjoin-conversations": map[string]any{"with": w.conversation}, "split-conversation": map[string]any{"message_ids": []string{w.message}},
+		"set-aside": map[string]any{"category": "spam"}, "rule-sender": map[string]any{"address": "spam@y.example", "rule": "spam"}, "save-view": map[string]any{"name": "x"}, "change-view": map[string]any{"name": "verstellt"},
+		"save-text-block": map[string]any{"name": "x", "text": "y", "personal": true}, "change-text-block": map[string]any{"name": "verstellt"}, "fill-text-block": map[string]any{"conversation_id": w.conversation},
+		"add-unit": map[string]any{"name": "x"}, "change-unit": map[string]any{"name": "verstellt"}, "change-conversations": map[string]any{"items": []map[string]any{{"id": w.conversation, "change": map[string]any{"subject": "verstellt"}}}},
+		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1},
 	}
 }
 
@@ -192,6 +205,13 @@ func TestAccessMatrix(t *testing.T) {
 				"file of theirs":        {"POST", "/conversations/" + own.conversation + "/messages", map[string]any{"attachments": []any{w.attachment}, "text": "x"}},
 				"assign to theirs":      {"PATCH", "/conversations/" + own.conversation, map[string]any{"assignee_id": w.staff}},
 				"advisor of theirs":     {"PATCH", "/customers/" + own.customer, map[string]any{"advisor_id": w.staff}},
+				"join with theirs":      {"POST", "/conversations/" + own.conversation + "/join", map[string]any{"with": w.conversation, "as_participant": true}},
+				"forward theirs":        {"POST", "/conversations/" + own.conversation + "/forward", map[string]any{"message_ids": []any{w.message}, "to": []any{"x@y.example"}}},
+				"files of theirs":       {"POST", "/conversations/" + own.conversation + "/forward", map[string]any{"message_ids": []any{own.message}, "attachment_ids": []any{w.attachment}, "to": []any{"x@y.example"}}},
+				"party of theirs":       {"POST", "/conversations/" + own.conversation + "/messages", map[string]any{"participant_id": w.participant, "text": "x"}},
+				"split theirs":          {"POST", "/conversations/" + own.conversation + "/split", map[string]any{"message_ids": []any{w.message}}},
+				"mention theirs":        {"POST", "/conversations/" + own.conversation + "/notes", map[string]any{"mentions": []any{w.staff}, "text": "x"}},
+				"unit of theirs":        {"PATCH", "/conversations/" + own.conversation, map[string]any{"unit_id": w.unit}},
 				"merge with theirs":     {"POST", "/customers/" + own.customer + "/merge", map[string]any{"with": w.customer}},
 				"unmerge theirs":        {"POST", "/customers/" + own.customer + "/unmerge", map[string]any{"customer_id": w.customer}},
 				"address of theirs":     {"DELETE", "/customers/" + own.customer + "/addresses/" + w.address, nil},
@@ -222,6 +242,7 @@ func TestAccessMatrix(t *testing.T) {
 			allowed := map[string]bool{ // what a partner may call without naming something: it gives only their own
 				"list-channel-kinds": true, "list-channels": true, "list-conversations": true, "count-conversations": true, "list-customers": true, "upload-attachment": true, "list-deliveries": true, "get-session": true,
 				"change-me": true, "start-totp": true, "enable-totp": true, "disable-totp": true, "list-staff": true,
+				"list-views": true, "save-view": true, "list-text-blocks": true, "save-text-block": true, "list-units": true, "list-tags": true, "change-conversations": true, "get-preferences": true, "search": true, "put-preferences": true,
 			}
 			for _, o := range ops {
 				if openOps[o.id] || o.id == "live" || o.id == "sign-out" || o.id == "get-remote-image" {
@@ -230,7 +251,7 @@ func TestAccessMatrix(t *testing.T) {
 				a := call(partner, o, w)
 				text := string(a.body)
 				switch o.id {
-				case "list-staff", "list-channels", "get-channel": // colleagues and channels have names that all staff know
+				case "list-staff", "list-channels", "get-channel", "list-units": // colleagues and channels have names that all staff know
 					text = ""
 				}
 				if strings.Contains(text, "GEHEIM") {
@@ -239,7 +260,7 @@ func TestAccessMatrix(t *testing.T) {
 				switch {
 				case o.id == "get-channel":
 				case strings.HasPrefix(o.path, "/api/v1/channels/{id}"), strings.HasPrefix(o.path, "/api/v1/staff/{id}"), strings.HasPrefix(o.path, "/api/v1/work-items"), o.id == "create-channel", o.id == "invite-staff",
-					o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
+					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), o.id == "add-unit", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
 					if a.status != 403 {
 						t.Errorf("%s as a partner: %d, want 403", a.what, a.status)
 					}

@@ -73,6 +73,8 @@ type Server struct {
 	cross   *http.CrossOriginProtection
 	keys    keyLocks
 	online  presence
+	looking looking
+	chats   chats
 }
 
 // humaErrors makes huma's own errors Problems. It is a setting of the whole process.
@@ -102,12 +104,17 @@ func New(o Options) *Server {
 	s.sessionRoutes()
 	s.conversationRoutes()
 	s.messageRoutes()
+	s.participantRoutes()
+	s.matterRoutes()
+	s.workplaceRoutes()
+	s.searchRoutes()
 	s.customerRoutes()
 	s.channelRoutes()
 	s.staffRoutes()
 	s.workRoutes()
 	s.fileRoutes()
 	s.liveRoutes()
+	s.chatRoutes()
 	s.mux.HandleFunc("/in/{kind}/{id}", s.serveInbound)
 	s.mux.HandleFunc("/in/{kind}/{id}/{rest...}", s.serveInbound)
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {

@@ -268,7 +268,7 @@ func TestRowAndMessageFields(t *testing.T) {
 		}
 		for what, body := range map[string]any{
 			"nothing": map[string]any{}, "blank": map[string]any{"text": " \n"}, "foreign quote": map[string]any{"text": "x", "reply_to": id()},
-			"stranger in to": map[string]any{"text": "x", "to": []any{"fremd@anderswo.example"}}, "bad cc": map[string]any{"text": "x", "cc": []any{map[string]any{"address": "keine"}}},
+			"no address in to": map[string]any{"text": "x", "to": []any{map[string]any{"address": "fremd"}}}, "ourselves in to": map[string]any{"text": "x", "to": []any{"service@firma.example"}}, "bad cc": map[string]any{"text": "x", "cc": []any{map[string]any{"address": "keine"}}},
 			"CRLF in cc": map[string]any{"text": "x", "cc": []any{map[string]any{"address": "a@b.example\r\nBcc: x@y.example"}}}, "unknown channel": map[string]any{"text": "x", "channel_id": id()}, "unknown address": map[string]any{"text": "x", "address_id": id()},
 			"unknown file": map[string]any{"text": "x", "attachments": []any{id()}}, "no JSON types": map[string]any{"text": 5},
 		} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/intake"
+	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/outbox"
 	"github.com/rufweite/rufweite/internal/reach"
 )
@@ -43,7 +45,12 @@ type RowJSON struct {
 	SnoozedUntil *time.Time `json:"snoozed_until"`
 	Tags         []string   `json:"tags"`
 	Failed       bool       `json:"failed" doc:"a delivery failed or is uncertain and nobody has dealt with it"`
+	Category     string     `json:"category" enum:",spam,newsletter,notice,blocked" doc:"why this is no customer's concern; empty: it is one"`
+	Unit         *NamedJSON `json:"unit"`
+	Participants int64      `json:"participants" doc:"third parties who take part"`
+	JoinedInto   string     `json:"joined_into" doc:"the conversation that its messages were moved to"`
 	CreatedAt    time.Time  `json:"created_at"`
+	Hits         []HitJSON  `json:"hits,omitempty" doc:"with q: where it was found"`
 }
 
 func rowJSON(r conversation.Row, survivors map[string]string) RowJSON {
@@ -60,6 +67,10 @@ func rowJSON(r conversation.Row, survivors map[string]string) RowJSON {
 	}
 	if j.Tags == nil {
 		j.Tags = []string{}
+	}
+	j.Category, j.Participants, j.JoinedInto = r.Category, r.Participants, r.JoinedInto
+	if r.Unit != "" {
+		j.Unit = &NamedJSON{r.Unit, r.UnitName}
 	}
 	return j
 }
@@ -107,7 +118,9 @@ type ReasonJSON struct {
 type SuggestionJSON struct {
 	Kind         string `json:"kind"`
 	Conversation string `json:"conversation_id"`
-	Reason       string `json:"reason"`
+	Subject      string `json:"subject"`
+	Reason       string `json:"reason" doc:"token_other_sender, thread_other_sender, closed_long_ago, number"`
+	Number       string `json:"number" doc:"the contract, claim or order number that both name"`
 }
 
 // ConversationJSON is a conversation with what is needed to answer it.
@@ -148,8 +161,10 @@ func (s *Server) conversationJSON(ctx context.Context, q db.Querier, r conversat
 		return ConversationJSON{}, err
 	}
 	out := ConversationJSON{RowJSON: list[0], ReplyOptions: []ReplyJSON{}, AlsoOpen: []SubjectJSON{}}
-	if r.Suggestion != nil {
-		out.Suggestion = &SuggestionJSON{r.Suggestion.Kind, r.Suggestion.Conversation, r.Suggestion.Reason}
+	if g := r.Suggestion; g != nil {
+		if other, err := s.see(ctx, q, g.Conversation); err == nil && other.JoinedInto == "" { // not one that the user may not see
+			out.Suggestion = &SuggestionJSON{g.Kind, g.Conversation, other.Subject, g.Reason, g.Number}
+		}
 	}
 	ids, err := customer.IDs(ctx, q, r.Customer)
 	if err != nil {
@@ -191,8 +206,60 @@ type CountsJSON struct {
 	Unassigned int64 `json:"unassigned"`
 	Waiting    int64 `json:"waiting"`
 	Open       int64 `json:"open"`
+	Mentions   int64 `json:"mentions" doc:"conversations with notes that name me and that I have not seen"`
 	WorkItems  int64 `json:"work_items"`
 	Uncertain  int64 `json:"uncertain"`
+}
+
+// ChangeJSON is what may be changed of a conversation; what is absent stays as it is.
+type ChangeJSON struct {
+	Status       *string        `json:"status,omitempty" enum:"open,snoozed,closed"`
+	AssigneeID   Opt[string]    `json:"assignee_id,omitzero"`
+	UnitID       Opt[string]    `json:"unit_id,omitzero"`
+	Subject      *string        `json:"subject,omitempty" maxLength:"400"`
+	SnoozedUntil Opt[time.Time] `json:"snoozed_until,omitzero"`
+	Tags         *[]string      `json:"tags,omitempty" maxItems:"50"`
+	TagsAdd      []string       `json:"tags_add,omitempty" maxItems:"50"`
+	TagsRemove   []string       `json:"tags_remove,omitempty" maxItems:"50"`
+}
+
+// change looks up what a change names.
+func (s *Server) change(ctx context.Context, q db.Querier, b ChangeJSON) (conversation.Change, error) {
+	ch := conversation.Change{Status: b.Status, Subject: b.Subject, Tags: b.Tags, TagsAdd: b.TagsAdd, TagsRemove: b.TagsRemove}
+	if a := b.AssigneeID; a.Set {
+		ch.Assignee = &conversation.Actor{}
+		if !a.Null && a.Value != "" {
+			u, err := auth.UserByID(ctx, q, a.Value)
+			if err != nil || !u.Enabled {
+				return ch, invalid("body.assignee_id", s.text(ctx, "Diesen Kollegen gibt es nicht (mehr).", "There is no such colleague (any more)."))
+			}
+			*ch.Assignee = actor(u)
+		}
+	}
+	if v := b.UnitID; v.Set {
+		u, err := org.UnitByID(ctx, q, v.Value)
+		if errors.Is(err, org.ErrNoUnit) {
+			return ch, invalid("body.unit_id", s.text(ctx, "Diese Abteilung gibt es nicht (mehr).", "There is no such unit (any more)."))
+		}
+		if err != nil {
+			return ch, err
+		}
+		ch.Unit = &conversation.Actor{ID: u.ID, Name: u.Name}
+	}
+	if t := b.SnoozedUntil; t.Set {
+		v := t.Value
+		if !t.Null && !v.After(s.Now()) {
+			return ch, invalid("body.snoozed_until", s.text(ctx, "Wählen Sie einen Zeitpunkt in der Zukunft.", "Choose a time in the future."))
+		}
+		ch.SnoozedUntil = &v
+		if t.Null && ch.Status == nil {
+			open := conversation.Open
+			ch.Status = &open
+		}
+	} else if ch.Status != nil && *ch.Status == conversation.Snoozed {
+		return ch, invalid("body.snoozed_until", s.text(ctx, "Sagen Sie, bis wann das Gespräch ruhen soll.", "Say until when the conversation shall sleep."))
+	}
+	return ch, nil
 }
 
 func actor(u auth.User) conversation.Actor { return conversation.Actor{ID: u.ID, Name: u.Name} }
@@ -204,12 +271,26 @@ func (s *Server) conversationRoutes() {
 		Waiting  bool   `query:"waiting" doc:"only where the customer waits, longest first"`
 		Kind     string `query:"channel_kind"`
 		Customer string `query:"customer_id"`
-		Q        string `query:"q" doc:"part of name, subject or last message"`
+		Q        string `query:"q" maxLength:"1000" doc:"search, as in /search; the other filters narrow it down"`
+		Tag      string `query:"tag"`
+		Unit     string `query:"unit_id"`
+		Category string `query:"category" enum:"spam,newsletter,notice,blocked" doc:"what is no customer's concern"`
+		Failed   bool   `query:"failed" doc:"only where a delivery failed or is uncertain and nobody has dealt with it"`
+		Mention  bool   `query:"mentioned" doc:"only with notes that name me, the newest first"`
 		Paging
 	}) (*page[RowJSON], error) {
 		u := who(ctx)
 		o := s.org(ctx)
-		f := conversation.Filter{Status: in.Status, Assignee: in.Assignee, Waiting: in.Waiting, Kind: channel.Kind(in.Kind), Text: in.Q}
+		f := conversation.Filter{Status: in.Status, Assignee: in.Assignee, Waiting: in.Waiting, Kind: channel.Kind(in.Kind), Text: in.Q, Tag: in.Tag, Unit: in.Unit, Category: in.Category, Failed: in.Failed}
+		if in.Mention {
+			rows, next, err := conversation.Mentioned(ctx, o, u.ID, in.Cursor, in.Limit)
+			if err != nil {
+				return nil, s.fail(ctx, err)
+			}
+			rows = slices.DeleteFunc(rows, func(r conversation.Row) bool { return !mine(u, r) })
+			items, err := s.rows(ctx, o, rows)
+			return newPage(items, next), s.fail(ctx, err)
+		}
 		if f.Assignee == "me" {
 			f.Assignee = u.ID
 		}
@@ -229,6 +310,10 @@ func (s *Server) conversationRoutes() {
 			}
 			f.Customers = ids
 		}
+		if strings.TrimSpace(in.Q) != "" {
+			items, next, err := s.found(ctx, o, in.Q, f, true, in.Cursor, in.Limit)
+			return newPage(items, next), s.fail(ctx, err)
+		}
 		rows, next, err := conversation.List(ctx, o, f, u.ID, in.Cursor, in.Limit)
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -242,9 +327,9 @@ func (s *Server) conversationRoutes() {
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		out := &body[CountsJSON]{CountsJSON{Mine: c.Mine, Unassigned: c.Unassigned, Waiting: c.Waiting, Open: c.Open}}
+		out := &body[CountsJSON]{CountsJSON{Mine: c.Mine, Unassigned: c.Unassigned, Waiting: c.Waiting, Open: c.Open, Mentions: c.Mentions}}
 		if who(ctx).Role == auth.Partner {
-			out.Body = CountsJSON{Mine: c.Mine}
+			out.Body = CountsJSON{Mine: c.Mine, Mentions: c.Mentions}
 			return out, nil
 		}
 		if out.Body.WorkItems, err = intake.CountWorkItems(ctx, o); err == nil {
@@ -263,44 +348,18 @@ func (s *Server) conversationRoutes() {
 	})
 	huma.Register(s.api, op("PATCH", "/conversations/{id}", "change-conversation", "Assign, close, reopen, snooze, rename, tag", "conversations"), func(ctx context.Context, in *struct {
 		ByID
-		Body struct {
-			Status       *string        `json:"status" enum:"open,snoozed,closed"`
-			AssigneeID   Opt[string]    `json:"assignee_id"`
-			Subject      *string        `json:"subject" maxLength:"400"`
-			SnoozedUntil Opt[time.Time] `json:"snoozed_until"`
-			Tags         *[]string      `json:"tags" maxItems:"50"`
-		}
+		Body ChangeJSON
 	}) (*body[RowJSON], error) {
 		o := s.org(ctx)
 		if _, err := s.see(ctx, o, in.ID); err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		ch := conversation.Change{Status: in.Body.Status, Subject: in.Body.Subject, Tags: in.Body.Tags}
-		if a := in.Body.AssigneeID; a.Set {
-			ch.Assignee = &conversation.Actor{}
-			if !a.Null && a.Value != "" {
-				u, err := auth.UserByID(ctx, o, a.Value)
-				if err != nil || !u.Enabled {
-					return nil, invalid("body.assignee_id", s.text(ctx, "Diesen Kollegen gibt es nicht (mehr).", "There is no such colleague (any more)."))
-				}
-				*ch.Assignee = actor(u)
-			}
-		}
-		if t := in.Body.SnoozedUntil; t.Set {
-			v := t.Value
-			if !t.Null && !v.After(s.Now()) {
-				return nil, invalid("body.snoozed_until", s.text(ctx, "Wählen Sie einen Zeitpunkt in der Zukunft.", "Choose a time in the future."))
-			}
-			ch.SnoozedUntil = &v
-			if t.Null && ch.Status == nil {
-				open := conversation.Open
-				ch.Status = &open
-			}
-		} else if ch.Status != nil && *ch.Status == conversation.Snoozed {
-			return nil, invalid("body.snoozed_until", s.text(ctx, "Sagen Sie, bis wann das Gespräch ruhen soll.", "Say until when the conversation shall sleep."))
+		ch, err := s.change(ctx, o, in.Body)
+		if err != nil {
+			return nil, s.fail(ctx, err)
 		}
 		var r conversation.Row
-		err := o.Write(ctx, func(tx *db.Tx) (err error) {
+		err = o.Write(ctx, func(tx *db.Tx) (err error) {
 			if _, err := conversation.Update(ctx, tx, in.ID, ch, actor(who(ctx)), s.Now()); err != nil {
 				return err
 			}

@@ -31,6 +31,7 @@ type frame struct {
 	MessageID    string   `json:"message_id,omitempty"`
 	State        string   `json:"state,omitempty"`
 	Row          *RowJSON `json:"conversation,omitempty"`
+	StaffID      string   `json:"staff_id,omitempty"`
 }
 
 // Render turns the feed into frames for browsers; conversations travel with their list row.
@@ -78,6 +79,9 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 	out := make([]live.Frame, len(entries))
 	for i, e := range entries {
 		f := frame{Seq: e.Seq, Kind: e.Kind, ID: e.Ref, MessageID: datas[i].Message, State: datas[i].State}
+		if e.Kind == "mention" {
+			f.ID, f.StaffID = "", e.Ref
+		}
 		r, ok := rows[datas[i].Conversation]
 		if e.Kind == "conversation" {
 			if ok {
@@ -95,6 +99,8 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 		switch e.Kind {
 		case "customer", "work_item": // partners know customers by their conversations only
 			out[i].Private = true
+		case "mention": // only whom it names hears it
+			out[i].Only = e.Ref
 		case "staff": // see pump
 			out[i].Assignee = e.Ref
 		}
@@ -105,6 +111,9 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 // may reports whether a frame is for this user: partners hear only of conversations that are theirs. What is not stored
 // (typing) names no conversation, so that it cannot be theirs.
 func may(u auth.User, f live.Frame) bool {
+	if f.Only != "" && f.Only != u.ID {
+		return false
+	}
 	if u.Role != auth.Partner {
 		return true
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -107,6 +108,17 @@ type MessageJSON struct {
 	ClientID       string           `json:"client_id"`
 	Delivery       *DeliveryJSON    `json:"delivery"`
 	Event          *EventJSON       `json:"event"`
+	Audience       AudienceJSON     `json:"audience"`
+	ParticipantID  string           `json:"participant_id" doc:"the third party who wrote it or whom it was sent to"`
+	QuotedFrom     *int             `json:"quoted_from" doc:"where in text earlier messages begin to be quoted, in UTF-16 units; null: nowhere"`
+	Authentication json.RawMessage  `json:"authentication,omitempty" doc:"e-mail: how the sender was judged: result, spf, dkim, dmarc, domain"`
+	MovedFrom      string           `json:"moved_from" doc:"the conversation that it was joined or split from"`
+}
+
+// AudienceJSON says who outside the house may see a message.
+type AudienceJSON struct {
+	Customer     bool     `json:"customer"`
+	Participants []string `json:"participants" doc:"ids"`
 }
 
 func (s *Server) deliveryJSON(ctx context.Context, d outbox.Delivery) *DeliveryJSON {
@@ -181,6 +193,17 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 				j.Attachments = append(j.Attachments, s.attachmentJSON(org, a))
 			}
 		}
+		j.Audience, j.ParticipantID, j.MovedFrom = AudienceJSON{m.CustomerSees(), m.Audience.Participants}, m.Participant, m.Origin
+		if j.Audience.Participants == nil {
+			j.Audience.Participants = []string{}
+		}
+		if m.Authentic != "" {
+			j.Authentication = json.RawMessage(m.Authentic)
+		}
+		if m.QuotedFrom > 0 && m.QuotedFrom < len(j.Text) {
+			n := channel.Length(j.Text[:m.QuotedFrom], channel.UTF16)
+			j.QuotedFrom = &n
+		}
 		if d, ok := deliveries[m.ID]; ok {
 			j.Delivery = s.deliveryJSON(ctx, d)
 		}
@@ -219,7 +242,7 @@ type SendJSON struct {
 	Text        string        `json:"text"`
 	HTML        string        `json:"html"`
 	Subject     string        `json:"subject" maxLength:"400"`
-	To          []MailboxJSON `json:"to" maxItems:"50" doc:"the customer's address that shall get it (as address_id does); others are sent copies"`
+	To          []MailboxJSON `json:"to" maxItems:"50" doc:"the customer's address that shall get it (as address_id does); others are sent copies. Without one of the customer's: third parties, and the customer does not see it"`
 	Cc          []MailboxJSON `json:"cc" maxItems:"50"`
 	Bcc         []MailboxJSON `json:"bcc" maxItems:"50"`
 	Attachments []FileRef     `json:"attachments" maxItems:"50"`
@@ -228,6 +251,10 @@ type SendJSON struct {
 	ReplyTo     string        `json:"reply_to" doc:"id of the message to quote"`
 	ClientID    string        `json:"client_id" maxLength:"100" doc:"twice the same is sent once"`
 	SendAt      *time.Time    `json:"send_at"`
+	Participant string        `json:"participant_id" doc:"the third party whom it goes to; the customer does not see it"`
+	Signature   *bool         `json:"signature" doc:"false: without my signature (it stands under messages of channels with a subject)"`
+	SeenMessage string        `json:"seen_message_id" doc:"the last message that I have seen: 409 answered_meanwhile if a colleague has written since"`
+	Anyway      bool          `json:"anyway" doc:"send even so"`
 }
 
 func (s *Server) messageRoutes() {
@@ -269,33 +296,28 @@ func (s *Server) messageRoutes() {
 		if strings.TrimSpace(b.Text) == "" && b.HTML == "" && len(b.Attachments) == 0 {
 			return nil, invalid("body.text", s.text(ctx, "Die Nachricht ist leer.", "The message is empty."))
 		}
-		way, err := s.way(ctx, o, r, &b)
+		p, err := s.plan(ctx, o, r, &b)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		if err := s.fits(ctx, way.Channel.Kind, &b); err != nil {
-			return nil, err
-		}
-		if err := s.quotable(ctx, o, r.ID, b.ReplyTo); err != nil {
+		if err := s.answeredMeanwhile(ctx, o, r, b); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		client := b.ClientID
 		if client == "" {
 			client = in.Key
 		}
-		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(way.Channel.Kind).Capabilities().AttachmentMax)
+		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(p.way.Channel.Kind).Capabilities().AttachmentMax)
 		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		if err := s.undersign(ctx, o, &b, p.way.Channel.Kind); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		var m conversation.Message
 		err = o.Write(ctx, func(tx *db.Tx) error {
-			req := outbox.Request{Conversation: r.ID, Hold: s.hold(ctx), Out: conversation.Out{Author: channel.Staff, By: actor(u), Channel: way.Channel.Account, Address: way.Address.ID, AddressValue: way.Address.Value,
-				Assurance: way.Address.Assurance, Subject: b.Subject, Text: b.Text, HTML: s.clean(b.HTML), To: toMailboxes(b.To), Cc: toMailboxes(b.Cc), Bcc: toMailboxes(b.Bcc), ReplyTo: b.ReplyTo, ClientID: client, Attachments: files}}
-			if b.SendAt != nil {
-				req.SendAt = *b.SendAt
-			}
 			var err error
-			if m, _, err = s.Outbox.Send(ctx, tx, req); err != nil {
+			if m, err = s.sendPlan(ctx, tx, r, b, p, files, client); err != nil {
 				return err
 			}
 			if err := conversation.SaveDraft(ctx, tx, r.ID, u.ID, nil, s.Now()); err != nil {
@@ -339,8 +361,9 @@ func (s *Server) messageRoutes() {
 		ByID
 		Key  string `header:"Idempotency-Key"`
 		Body struct {
-			Text     string `json:"text" required:"true" minLength:"1" maxLength:"20000"`
-			ClientID string `json:"client_id" maxLength:"100"`
+			Text     string   `json:"text" required:"true" minLength:"1" maxLength:"20000"`
+			ClientID string   `json:"client_id" maxLength:"100"`
+			Mentions []string `json:"mentions" maxItems:"50" doc:"ids of colleagues who shall look at it"`
 		}
 	}) (*body[MessageJSON], error) {
 		o := s.org(ctx)
@@ -353,8 +376,15 @@ func (s *Server) messageRoutes() {
 		}
 		var m conversation.Message
 		err := o.Write(ctx, func(tx *db.Tx) (err error) {
-			m, err = conversation.Note(ctx, tx, in.ID, in.Body.Text, client, actor(who(ctx)), s.Now())
-			return err
+			if m, err = conversation.Note(ctx, tx, in.ID, in.Body.Text, client, actor(who(ctx)), s.Now()); err != nil {
+				return err
+			}
+			for _, id := range in.Body.Mentions {
+				if u, err := auth.UserByID(ctx, tx, id); err != nil || !u.Enabled {
+					return invalid("body.mentions", s.text(ctx, "Diesen Kollegen gibt es nicht (mehr).", "There is no such colleague (any more)."))
+				}
+			}
+			return conversation.Mention(ctx, tx, m, in.Body.Mentions, s.Now())
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -427,18 +457,6 @@ func (s *Server) messageRoutes() {
 
 func (s *Server) noQuote(ctx context.Context) *Problem {
 	return invalid("body.reply_to", s.text(ctx, "Diese Nachricht gibt es in diesem Gespräch nicht.", "There is no such message in this conversation."))
-}
-
-// quotable checks that what an answer quotes was said to or by somebody outside: a quoted note would leave the house.
-func (s *Server) quotable(ctx context.Context, q db.Querier, conversationID, id string) error {
-	if id == "" {
-		return nil
-	}
-	m, err := conversation.MessageByID(ctx, q, id)
-	if errors.Is(err, conversation.ErrNoSuch) || (err == nil && (m.Conversation != conversationID || m.Kind != conversation.KindMessage)) {
-		return s.noQuote(ctx)
-	}
-	return err
 }
 
 // way is the chosen way to answer; empty ids mean the suggested one. An address in to chooses, too; further ones there

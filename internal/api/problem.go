@@ -14,18 +14,22 @@ import (
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/intake"
+	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/outbox"
+	"github.com/rufweite/rufweite/internal/staff"
 )
 
 // Problem is an error as RFC 9457 problem details, in words that say what to do.
 type Problem struct {
-	Type   string         `json:"type,omitempty" doc:"about:blank"`
-	Title  string         `json:"title"`
-	Status int            `json:"status"`
-	Detail string         `json:"detail,omitempty" doc:"a sentence for people, in the language of the request"`
-	Code   string         `json:"code,omitempty" doc:"stable word for programs"`
-	Remedy string         `json:"remedy,omitempty" doc:"what to do"`
-	Errors []ProblemField `json:"errors,omitempty"`
+	Type      string         `json:"type,omitempty" doc:"about:blank"`
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Detail    string         `json:"detail,omitempty" doc:"a sentence for people, in the language of the request"`
+	Code      string         `json:"code,omitempty" doc:"stable word for programs"`
+	Remedy    string         `json:"remedy,omitempty" doc:"what to do"`
+	Errors    []ProblemField `json:"errors,omitempty"`
+	By        *NamedJSON     `json:"by,omitempty" doc:"the colleague whom it is about"`
+	MessageID string         `json:"message_id,omitempty" doc:"the message that it is about"`
 }
 
 // ProblemField says which part of the request is wrong.
@@ -117,7 +121,7 @@ func (s *Server) fail(ctx context.Context, err error) error {
 		}
 		return p
 	case errors.Is(err, conversation.ErrNotFound), errors.Is(err, conversation.ErrNoSuch), errors.Is(err, customer.ErrNotFound), errors.Is(err, account.ErrNotFound),
-		errors.Is(err, auth.ErrNotFound), errors.Is(err, intake.ErrNotFound), errors.Is(err, outbox.ErrNotFound):
+		errors.Is(err, auth.ErrNotFound), errors.Is(err, intake.ErrNotFound), errors.Is(err, outbox.ErrNotFound), errors.Is(err, conversation.ErrNoParticipant), errors.Is(err, staff.ErrNotFound), errors.Is(err, org.ErrNoUnit):
 		return problem(http.StatusNotFound, "not_found", t("Das gibt es nicht (mehr).", "There is no such thing (any more)."))
 	case errors.Is(err, db.ErrCursor):
 		return problem(http.StatusBadRequest, "bad_cursor", t("Diese Seitenmarke stammt nicht von hier. Beginnen Sie ohne cursor.", "This cursor was not made here. Begin without a cursor."))
@@ -127,6 +131,20 @@ func (s *Server) fail(ctx context.Context, err error) error {
 		return problem(http.StatusConflict, "nothing_to_decide", t("Hier ist nichts mehr zu entscheiden.", "There is nothing left to decide here."))
 	case errors.Is(err, outbox.ErrLoop):
 		return problem(http.StatusConflict, "loop", t("Eine automatische Antwort würde hier eine Schleife auslösen.", "An automatic answer would start a loop here."))
+	case errors.Is(err, conversation.ErrJoined):
+		return problem(http.StatusConflict, "joined", t("Dieses Gespräch wurde mit einem anderen verbunden. Schreiben Sie dort weiter.", "This conversation was joined into another one. Go on there."))
+	case errors.Is(err, conversation.ErrOtherCustomer):
+		return problem(http.StatusConflict, "other_customer", t("Die Gespräche gehören verschiedenen Kunden. Verbinden Sie sie als Beteiligter, oder führen Sie die Kunden zusammen.", "The conversations belong to different customers. Join it as a participant's, or merge the customers."))
+	case errors.Is(err, conversation.ErrSameMatter):
+		return problem(http.StatusConflict, "same_conversation", t("Das ist schon dasselbe Gespräch.", "This is the same conversation already."))
+	case errors.Is(err, conversation.ErrNothingToMove):
+		return problem(http.StatusUnprocessableEntity, "nothing_to_move", t("Wählen Sie Nachrichten aus; mindestens eine muss bleiben.", "Choose messages; at least one must stay."))
+	case errors.Is(err, conversation.ErrIsCustomer):
+		return problem(http.StatusConflict, "is_customer", t("Diese Adresse gehört dem Kunden selbst.", "This address is the customer's own."))
+	case errors.Is(err, staff.ErrNotYours):
+		return problem(http.StatusForbidden, "not_yours", t("Das gehört einem Kollegen.", "This belongs to a colleague."))
+	case errors.Is(err, staff.ErrTooMuch):
+		return problem(http.StatusRequestEntityTooLarge, "too_large", t("Das ist zu viel, um es zu behalten.", "This is too much to keep."))
 	case errors.Is(err, customer.ErrSame):
 		return problem(http.StatusConflict, "same_customer", t("Das ist schon derselbe Kunde.", "This is the same customer already."))
 	case errors.Is(err, customer.ErrTaken):

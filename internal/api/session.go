@@ -27,6 +27,7 @@ type UserJSON struct {
 	Role      string `json:"role" enum:"owner,manager,advisor,partner"`
 	Language  string `json:"language"`
 	Signature string `json:"signature"`
+	UnitID    string `json:"unit_id"`
 }
 
 // NamedJSON is a thing with a name.
@@ -41,6 +42,7 @@ type SessionJSON struct {
 	Org         NamedJSON `json:"org"`
 	TOTPEnabled bool      `json:"totp_enabled"`
 	PublicURL   string    `json:"public_url"`
+	Signature   string    `json:"signature_effective" doc:"what stands under my mails: my signature, else my unit's"`
 }
 
 type sessionOut struct {
@@ -51,7 +53,7 @@ type sessionOut struct {
 type sessionBody struct{ Body SessionJSON }
 
 func userJSON(u auth.User) UserJSON {
-	return UserJSON{u.ID, u.Name, u.Email, u.Role, u.Language, u.Signature}
+	return UserJSON{u.ID, u.Name, u.Email, u.Role, u.Language, u.Signature, u.Unit}
 }
 
 func (s *Server) session(ctx context.Context, u auth.User) (SessionJSON, error) {
@@ -59,7 +61,15 @@ func (s *Server) session(ctx context.Context, u auth.User) (SessionJSON, error) 
 	if err != nil {
 		return SessionJSON{}, err
 	}
-	return SessionJSON{User: userJSON(u), Org: NamedJSON{o.ID, o.Name}, TOTPEnabled: u.TOTPEnabled, PublicURL: s.PublicURL}, nil
+	sig := u.Signature
+	if sig == "" {
+		unit, err := org.UnitByID(ctx, s.DB.Org(u.Org), u.Unit)
+		if err != nil && !errors.Is(err, org.ErrNoUnit) {
+			return SessionJSON{}, err
+		}
+		sig = unit.Signature
+	}
+	return SessionJSON{User: userJSON(u), Org: NamedJSON{o.ID, o.Name}, TOTPEnabled: u.TOTPEnabled, PublicURL: s.PublicURL, Signature: sig}, nil
 }
 
 func (s *Server) cookie(ctx context.Context, secret string, life time.Duration) string {

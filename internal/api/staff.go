@@ -8,6 +8,7 @@ import (
 
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/org"
 )
 
 // StaffJSON is a member of staff as colleagues see it.
@@ -18,6 +19,7 @@ type StaffJSON struct {
 	Role        string `json:"role" enum:"owner,manager,advisor,partner"`
 	Enabled     bool   `json:"enabled"`
 	TOTPEnabled bool   `json:"totp_enabled"`
+	UnitID      string `json:"unit_id"`
 	Presence    string `json:"presence" enum:"here,away"`
 	InviteURL   string `json:"invite_url,omitempty" doc:"one-time link, 7 days, to be handed over"`
 }
@@ -49,7 +51,7 @@ func (p *presence) of(id string) string {
 }
 
 func (s *Server) staffJSON(u auth.User) StaffJSON {
-	return StaffJSON{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Enabled: u.Enabled, TOTPEnabled: u.TOTPEnabled, Presence: s.online.of(u.ID)}
+	return StaffJSON{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Enabled: u.Enabled, TOTPEnabled: u.TOTPEnabled, UnitID: u.Unit, Presence: s.online.of(u.ID)}
 }
 
 func (s *Server) staffRoutes() {
@@ -98,12 +100,18 @@ func (s *Server) staffRoutes() {
 			Name          *string `json:"name" maxLength:"200"`
 			Role          *string `json:"role" enum:"owner,manager,advisor,partner"`
 			Enabled       *bool   `json:"enabled"`
+			UnitID        *string `json:"unit_id"`
 			ResetPassword bool    `json:"reset_password"`
 		}
 	}) (*body[StaffJSON], error) {
 		me := who(ctx)
 		if !me.CanManage() {
 			return nil, s.forbidden(ctx)
+		}
+		if v := in.Body.UnitID; v != nil {
+			if _, err := org.UnitByID(ctx, s.org(ctx), *v); err != nil {
+				return nil, invalid("body.unit_id", s.text(ctx, "Diese Abteilung gibt es nicht (mehr).", "There is no such unit (any more)."))
+			}
 		}
 		var u auth.User
 		var token string
@@ -115,7 +123,7 @@ func (s *Server) staffRoutes() {
 			if me.Role != auth.Owner && (u.Role == auth.Owner || (in.Body.Role != nil && *in.Body.Role == auth.Owner)) {
 				return s.forbidden(ctx)
 			}
-			if u, err = s.Auth.Update(ctx, tx, in.ID, auth.Change{Name: in.Body.Name, Role: in.Body.Role, Enabled: in.Body.Enabled}); err != nil {
+			if u, err = s.Auth.Update(ctx, tx, in.ID, auth.Change{Name: in.Body.Name, Role: in.Body.Role, Enabled: in.Body.Enabled, Unit: in.Body.UnitID}); err != nil {
 				return err
 			}
 			if in.Body.ResetPassword {

@@ -29,6 +29,14 @@ func (o *Opt[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &o.Value)
 }
 
+// MarshalJSON implements json.Marshaler.
+func (o Opt[T]) MarshalJSON() ([]byte, error) {
+	if !o.Set || o.Null {
+		return []byte("null"), nil
+	}
+	return json.Marshal(o.Value)
+}
+
 // Schema implements huma.SchemaProvider.
 func (o Opt[T]) Schema(r huma.Registry) *huma.Schema {
 	inner := *huma.SchemaFromType(r, typeOf[T]())

@@ -522,7 +522,7 @@ func (a *Auth) Token(ctx context.Context, secret string) (User, error) {
 	})
 }
 
-const prefixed = `s.org, s.id, s.email, s.name, s.role, s.language, s.signature, s.totp_enabled, s.enabled, s.created_at`
+const prefixed = `s.org, s.id, s.email, s.name, s.role, s.language, s.signature, s.unit, s.totp_enabled, s.enabled, s.created_at`
 
 func (a *Auth) lookup(ctx context.Context, key string, find func() (User, error)) (User, error) {
 	now := a.now()

@@ -388,6 +388,27 @@ func Split(ctx context.Context, tx *db.Tx, id string, messages []string, subject
 	return fresh, save(ctx, tx, &fresh, false)
 }
 
+// SplitFrom gives the conversation that another one was split from; ErrNotFound if it was not.
+func SplitFrom(ctx context.Context, q db.Querier, id string) (from string, err error) {
+	err = q.Row(ctx, `SELECT origin FROM message WHERE org = $1 AND conversation = $2 AND origin <> '' ORDER BY pos LIMIT 1`, id).Scan(&from)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("look where a conversation was split from: %w", err)
+	}
+	return from, nil
+}
+
+// UnitInUse reports whether a conversation belongs to a unit.
+func UnitInUse(ctx context.Context, q db.Querier, unit string) (bool, error) {
+	var n int64
+	if err := q.Row(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM conversation WHERE org = $1 AND unit = $2 AND unit <> '' LIMIT 1) AS x`, unit).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for conversations of a unit: %w", err)
+	}
+	return n > 0, nil
+}
+
 // shareParticipants makes the third parties of messages that moved from one conversation to another take part there, too.
 func shareParticipants(ctx context.Context, tx *db.Tx, from, to *Row, by Actor, now time.Time) error {
 	seen, err := SeenBy(ctx, tx, to.ID)

@@ -280,6 +280,7 @@ type Out struct {
 	Automatic    bool
 	Participant  string   // the participant whom it goes to; "" = the customer
 	Copied       []string // participants who get a copy
+	CustomerToo  bool     // the customer gets a copy of what goes to a participant
 }
 
 // Append adds an outbound message. If the client id was used in this conversation before, the earlier message is
@@ -301,7 +302,7 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 	if m.ID == "" {
 		m.ID = db.NewID()
 	}
-	m.Participant, m.Audience = o.Participant, Audience{Customer: o.Participant == "", Participants: o.Copied}
+	m.Participant, m.Audience = o.Participant, Audience{Customer: o.Participant == "" || o.CustomerToo, Participants: o.Copied}
 	if o.Participant != "" && !slices.Contains(o.Copied, o.Participant) {
 		m.Audience.Participants = append([]string{o.Participant}, o.Copied...)
 	}
@@ -328,7 +329,7 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 		}
 	}
 	r.Pos, r.LastAt, r.LastBy, r.LastIn, r.LastText = m.Pos, now, o.Author, false, preview(m)
-	if !o.Automatic && o.Participant == "" {
+	if !o.Automatic && m.Audience.Customer {
 		r.WaitingSince = time.Time{}
 	}
 	if r.Status == Closed {
@@ -362,6 +363,22 @@ func byClientID(ctx context.Context, tx *db.Tx, conversation, client string) (Me
 		return Message{}, rows.Err()
 	}
 	return scanMessage(rows)
+}
+
+// AnsweredSince gives the first message that a colleague of staff sent after the message seen; ok is false if there is
+// none, or if seen is not of this conversation.
+func AnsweredSince(ctx context.Context, q db.Querier, conversation, seen, staff string) (m Message, ok bool, err error) {
+	rows, err := q.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND conversation = $2 AND pos > (SELECT pos FROM message WHERE org = $1 AND conversation = $2 AND id = $3)
+		AND direction = 'out' AND kind = 'message' AND author_id <> '' AND author_id <> $4 AND automatic = 0 ORDER BY pos LIMIT 1`, conversation, seen, staff)
+	err = db.Each(rows, err, func() error {
+		m, err = scanMessage(rows)
+		ok = true
+		return err
+	})
+	if err != nil {
+		return Message{}, false, fmt.Errorf("look for answers of colleagues: %w", err)
+	}
+	return m, ok, nil
 }
 
 // Remove takes an outbound message back that was never sent (undo) and returns it.

@@ -32,6 +32,7 @@ type Frame struct {
 	JSON     []byte
 	Private  bool   // about one conversation: not for everybody
 	Assignee string // whose conversation it is
+	Only     string // the member of staff for whom alone it is; "" = for everybody who may
 }
 
 // Render turns entries of the feed into frames, one for each, in order. It may read the database; it is called once
