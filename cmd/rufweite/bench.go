@@ -15,12 +15,14 @@ import (
 )
 
 type benchCmd struct {
-	What     string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle" help:"all, intake, smtp, live or idle."`
-	Duration time.Duration `default:"10s" help:"How long each is measured."`
-	Clients  int           `default:"64" help:"Clients at once."`
-	Rate     int           `default:"300" help:"Messages per second of the live bench."`
-	Profile  string        `help:"Write a CPU profile to this file." placeholder:"FILE"`
-	Dir      string        `help:"Where to put the throw-away data; the system's temporary directory if empty." placeholder:"DIR"`
+	What          string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle,desk" help:"all (but desk), intake, smtp, live, idle or desk."`
+	Duration      time.Duration `default:"10s" help:"How long each is measured."`
+	Clients       int           `default:"64" help:"Clients at once."`
+	Rate          int           `default:"300" help:"Messages per second of the live bench."`
+	Conversations []int         `default:"100000,1000000" help:"How many are stored for the desk bench, one run each; a million needs 4 GB of disk." placeholder:"N,…"`
+	Keep          string        `help:"Keep the data of the desk bench in this directory, and use what is there." placeholder:"DIR"`
+	Profile       string        `help:"Write a CPU profile to this file." placeholder:"FILE"`
+	Dir           string        `help:"Where to put the throw-away data; the system's temporary directory if empty." placeholder:"DIR"`
 }
 
 // Run implements kong's command. With --db the database must be empty: it is filled.
@@ -45,15 +47,15 @@ func (b *benchCmd) Run(g *globals) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	o := bench.Options{Dir: filepath.Join(dir, "machine"), Postgres: g.DB, Duration: b.Duration, Clients: b.Clients, Rate: b.Rate, Out: os.Stdout}
+	o := bench.Options{Dir: filepath.Join(dir, "machine"), Postgres: g.DB, Duration: b.Duration, Clients: b.Clients, Rate: b.Rate, Conversations: b.Conversations, Keep: b.Keep, Out: os.Stdout}
 	if err := bench.Machine(o); err != nil {
 		return err
 	}
 	for _, v := range []struct {
 		name string
 		run  func(context.Context, bench.Options) error
-	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}} {
-		if b.What != "all" && b.What != v.name {
+	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}, {"desk", bench.Desk}} {
+		if b.What != v.name && (b.What != "all" || v.name == "desk") { // desk takes many minutes and gigabytes
 			continue
 		}
 		o.Dir = filepath.Join(dir, v.name)

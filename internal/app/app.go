@@ -33,6 +33,8 @@ import (
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/channel/email"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
+	"github.com/rufweite/rufweite/internal/channel/webchat"
+	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/fetch"
@@ -41,6 +43,7 @@ import (
 	"github.com/rufweite/rufweite/internal/live"
 	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/outbox"
+	"github.com/rufweite/rufweite/internal/search"
 	"github.com/rufweite/rufweite/internal/vault"
 	"github.com/rufweite/rufweite/web"
 )
@@ -53,6 +56,7 @@ func Drivers() []channel.Driver {
 	return []channel.Driver{
 		email.Driver{},
 		telegram.New(),
+		webchat.Driver{},
 	}
 }
 
@@ -211,6 +215,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.API.SetMetrics(a.metrics())
 	a.goDo(run, "intake", a.Intake.Run)
 	a.goDo(run, "outbox", a.Outbox.Run)
+	a.goDo(run, "search", search.New(a.DB, a.orgIDs, log).Run)
 	if a.Jobs, err = jobs.New(ctx, a.DB, a.periodic(), log); err != nil {
 		return a, err
 	}
@@ -232,6 +237,16 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.goDo(run, "listeners", a.runListeners)
 	a.bound.Store(true)
 	return a, nil
+}
+
+// orgIDs lists the organisations.
+func (a *App) orgIDs(ctx context.Context) ([]string, error) {
+	list, err := org.All(ctx, a.DB)
+	out := make([]string, len(list))
+	for i, o := range list {
+		out[i] = o.ID
+	}
+	return out, err
 }
 
 // goDo runs a part of the house until it is closed; should it fail, the whole process is told.
@@ -425,6 +440,7 @@ func (a *App) periodic() []jobs.Periodic {
 		{Name: "trim the feed", Every: time.Hour, Do: each(func(ctx context.Context, o db.Org) error { return o.TrimFeed(ctx, a.Core.Now()) })},
 		{Name: "trim what was received", Every: 6 * time.Hour, Do: each(func(ctx context.Context, o db.Org) error { return a.Intake.Trim(ctx, o, a.Core.Now()) })},
 		{Name: "sweep sessions", Every: time.Hour, Do: each(a.Auth.Sweep)},
+		{Name: "sweep chat sessions", Every: 24 * time.Hour, Do: each(func(ctx context.Context, o db.Org) error { return chat.Sweep(ctx, o, a.Core.Now()) })},
 		{Name: "sweep files", Every: 6 * time.Hour, Do: func(ctx context.Context) error {
 			_, err := a.Blobs.Sweep(ctx, a.Core.Now(), func(ctx context.Context, sums []string) (map[string]bool, error) {
 				used := map[string]bool{}

@@ -41,7 +41,10 @@ type Options struct {
 	Duration time.Duration
 	Clients  int
 	Rate     int // messages per second of the live bench
-	Out      io.Writer
+	// Conversations are the sizes of the desk bench.
+	Conversations []int
+	Keep          string // where the data of the desk bench stay, and are used again; "" = removed
+	Out           io.Writer
 }
 
 // house is a running installation with one channel of each kind.
