@@ -27,7 +27,6 @@ var (
 	ownWords = regexp.MustCompile(`(?i)(schrieb|geschrieben|wrote|écrit)\s+(ich|mir|uns|er|sie|wir|man|ihr|i|me|he|she|they|you|to|je|j'|il|elle)\b|\b(ich|wir|i|we|je)\s+(\S+\s+){0,3}(schrieb|geschrieben|wrote|écrit)|\b(habe|hatte|haben)\b`)
 
 	divider = regexp.MustCompile(`(?i)^\s*[-_]{2,}\s*(original message|ursprüngliche (nachricht|mail|e-mail)|original[ -]?(nachricht|mail)|(message|courriel) d['’]origine|mensaje original|messaggio originale|oorspronkelijk bericht)\s*[-_]{2,}\s*$`)
-	ruler   = regexp.MustCompile(`^\s*(_{10,}|-{10,})\s*$`)
 
 	// A forwarded mail is content: the writer sends it to be read.
 	forwardLine    = regexp.MustCompile(`(?i)^[>\s]*([-_]{2,}\s*)?(forwarded (message|by)|weitergeleitete (nachricht|mail|e-mail)|weitergeleitet von|anfang der weitergeleiteten (nachricht|e-mail)|begin forwarded message|début du (message|courriel) (réexpédié|transféré)|(message|courriel) (transféré|réexpédié)|doorgestuurd bericht|mensaje reenviado|messaggio inoltrato)([^\pL].{0,80})?$`)
@@ -49,11 +48,15 @@ func QuotedFrom(text, subject string) int {
 	lines := strings.Split(text, "\n")
 	answered := lastAnswered(lines)
 	at := -1
+	s := seeker{lines, maxLooks}
 	for i, line := range lines {
-		if forwardIn(line) {
+		if s.left < 0 {
+			return 0 // a text made to cost: show it all
+		}
+		if s.forward(line) {
 			return 0
 		}
-		if i >= answered && quoteStarts(lines, i) {
+		if i >= answered && s.quoteStarts(i) {
 			at = i
 			break
 		}
@@ -84,8 +87,34 @@ func TrimQuoted(text string) (visible, quoted string) {
 	return strings.TrimRight(text[:n], " \t\n"), strings.Trim(text[n:], "\n")
 }
 
-func forwardIn(line string) bool {
-	return len(line) > 8 && len(line) < 200 && forwardLine.MatchString(line)
+// seeker looks for the start of a quote. Patterns are dear, so that each line is looked at cheaply first, and only so
+// many lines may be looked at closely.
+type seeker struct {
+	lines []string
+	left  int
+}
+
+const maxLooks = 3000
+
+func (s *seeker) match(p *regexp.Regexp, line string) bool {
+	s.left--
+	return p.MatchString(line)
+}
+
+func (s *seeker) forward(line string) bool {
+	if len(line) < 9 || len(line) > 200 {
+		return false
+	}
+	t := strings.TrimLeft(line, "> \t-_")
+	if t == "" || !strings.ContainsRune("fwabdmcFWABDMC", rune(t[0])) {
+		return false
+	}
+	for _, word := range []string{"orward", "eitergeleitet", "transf", "exp", "oorgestuurd", "eenviado", "noltrato"} {
+		if strings.Contains(t, word) || strings.Contains(t, strings.ToUpper(word)) {
+			return s.match(forwardLine, line)
+		}
+	}
+	return false
 }
 
 // tail is where a run of quoted lines at the end of the text begins that nothing introduces, -1 if there is none.
@@ -113,31 +142,47 @@ func tail(lines []string) int {
 func quotedLine(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " \t\u00a0"), ">") }
 
 // quoteStarts tells whether line i introduces a quoted message.
-func quoteStarts(lines []string, i int) bool {
-	line := lines[i]
-	if len(line) > 600 || strings.TrimSpace(line) == "" {
+func (s *seeker) quoteStarts(i int) bool {
+	line := s.lines[i]
+	if len(line) > 600 {
 		return false
 	}
-	if c := strings.TrimSpace(line)[0]; c == '-' || c == '_' {
-		if divider.MatchString(line) {
-			return true
-		}
-		// A ruler counts only with fields right below it.
-		if ruler.MatchString(line) {
-			for j := i + 1; j < len(lines) && j <= i+2; j++ {
-				if strings.TrimSpace(lines[j]) != "" {
-					return fields(lines, j)
+	t := strings.TrimSpace(line)
+	if t == "" {
+		return false
+	}
+	if c := t[0]; c == '-' || c == '_' {
+		if strings.Trim(t, t[:1]) == "" {
+			// A ruler counts only with fields right below it.
+			if len(t) < 10 {
+				return false
+			}
+			for j := i + 1; j < len(s.lines) && j <= i+2; j++ {
+				if strings.TrimSpace(s.lines[j]) != "" {
+					return s.fields(j)
 				}
 			}
 			return false
 		}
+		if e := t[len(t)-1]; (e == '-' || e == '_') && s.match(divider, line) {
+			return true
+		}
 	}
-	return introduction(lines, i) || fields(lines, i)
+	return s.introduction(i) || s.fields(i)
 }
 
 // introduction recognises the line before a quoted text, which mailers break over up to three lines.
-func introduction(lines []string, i int) bool {
-	begins := introBegins.MatchString(lines[i])
+func (s *seeker) introduction(i int) bool {
+	lines := s.lines
+	ends := false
+	for j := i; j < len(lines) && j < i+3 && !ends; j++ {
+		t := strings.TrimRight(lines[j], " \t\r")
+		ends = strings.HasSuffix(t, ":") || strings.HasSuffix(t, "--")
+	}
+	if !ends {
+		return false
+	}
+	begins := s.match(introBegins, lines[i])
 	joined := ""
 	for j := i; j < len(lines) && j < i+3; j++ {
 		t := strings.TrimSpace(lines[j])
@@ -154,7 +199,9 @@ func introduction(lines []string, i int) bool {
 		if !strings.HasSuffix(t, ":") && !strings.HasSuffix(t, "--") {
 			continue
 		}
-		if !(begins && introWrote.MatchString(joined)) && !introAm.MatchString(joined) {
+		wrote := begins && s.match(introWrote, joined)
+		named := !wrote && containsAny(joined, " am ", " via ", " on ", " le ") && s.match(introAm, joined)
+		if !wrote && !named {
 			continue
 		}
 		// What follows is quoted, or the line itself can be nothing else.
@@ -172,7 +219,8 @@ func introduction(lines []string, i int) bool {
 }
 
 // fields recognises the head of a quoted mail: a sender, a date, and a recipient or a subject, close together.
-func fields(lines []string, i int) bool {
+func (s *seeker) fields(i int) bool {
+	lines := s.lines
 	if !mayBeField(lines[i]) {
 		return false
 	}
@@ -180,6 +228,7 @@ func fields(lines []string, i int) bool {
 	for j := i; j < len(lines) && j <= i+12; j++ {
 		m := []string(nil)
 		if mayBeField(lines[j]) {
+			s.left--
 			m = quotedField.FindStringSubmatch(lines[j])
 		}
 		switch {
@@ -224,8 +273,9 @@ func lastAnswered(lines []string) int {
 			if words {
 				return i
 			}
-		case t != "" && len(t) < 200 && footer.MatchString(t):
-		case t != "":
+		case words || t == "":
+		case len(t) < 200 && footer.MatchString(t):
+		default:
 			words = true
 		}
 	}
