@@ -647,6 +647,7 @@ func TestListenTLS(t *testing.T) {
 		"starttls, own certificate":     {emailsim.IMAPOptions{StartTLS: true}, []string{"imap_tls", "starttls"}, false},
 		"starttls, trusted certificate": {emailsim.IMAPOptions{StartTLS: true, Certificate: &trusted}, []string{"imap_tls", "starttls", "imap_host", "localhost"}, true},
 		"tls, trusted certificate":      {emailsim.IMAPOptions{ImplicitTLS: true, Certificate: &trusted}, []string{"imap_tls", "tls", "imap_host", "localhost"}, true},
+		"auto, TLS on another port":     {emailsim.IMAPOptions{ImplicitTLS: true}, []string{"imap_tls", "auto"}, true},
 		"none":                          {emailsim.IMAPOptions{}, []string{"imap_tls", "none"}, true},
 	} {
 		s := startIMAP(t, tt.o)

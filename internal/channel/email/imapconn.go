@@ -389,7 +389,7 @@ func openOnce(ctx context.Context, a channel.Account, env channel.Env, token str
 	}})
 	fail := func(st imapStage, err error) (imapMailbox, error) {
 		s.Close()
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
 		return nil, imapTrouble(st, a, err)
@@ -481,12 +481,19 @@ func dialIMAP(ctx context.Context, a channel.Account, env channel.Env) (*imapDia
 	if env.Dial == nil {
 		return nil, imapTrouble(imapConnect, a, errors.New("no dialer in the environment"))
 	}
-	c, err := dialIMAPOnce(ctx, a, env, false)
+	mode := a.Settings.Or("imap_tls", tlsAuto)
+	implicit := mode == tlsImplicit || mode == tlsAuto && imapPort(a.Settings) == "993"
+	c, err := dialIMAPOnce(ctx, a, env, implicit, false)
+	if errors.Is(err, errNoGreeting) && mode == tlsAuto {
+		// Both sides wait for the other to begin: a server that speaks TLS from the first byte on another port.
+		implicit = true
+		c, err = dialIMAPOnce(ctx, a, env, implicit, false)
+	}
 	if errors.Is(err, errUnverified) {
-		c, err = dialIMAPOnce(ctx, a, env, true)
+		c, err = dialIMAPOnce(ctx, a, env, implicit, true)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
 		var ie *imapError
@@ -498,7 +505,13 @@ func dialIMAP(ctx context.Context, a channel.Account, env channel.Env) (*imapDia
 	return c, nil
 }
 
-func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, unverified bool) (_ *imapDialed, err error) {
+// errNoGreeting means that the server accepted the connection and said nothing.
+var errNoGreeting = errors.New("the server does not greet")
+
+// greetingTimeout is how long a greeting in the clear may take in auto; real servers greet at once.
+const greetingTimeout = 10 * time.Second
+
+func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, implicit, unverified bool) (_ *imapDialed, err error) {
 	host, port := strings.Trim(a.Settings["imap_host"], "[]"), imapPort(a.Settings)
 	mode := a.Settings.Or("imap_tls", tlsAuto)
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -528,7 +541,7 @@ func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, unver
 		}
 		return tc, conn.SetDeadline(time.Time{})
 	}
-	if mode == tlsImplicit || mode == tlsAuto && port == "993" {
+	if implicit {
 		tc, err := encrypt()
 		if err != nil {
 			return nil, err
@@ -538,7 +551,11 @@ func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, unver
 	if mode == tlsNone {
 		return &imapDialed{conn, true}, nil
 	}
-	greeting, offered, err := askIMAPStartTLS(conn)
+	patience := commandTimeout
+	if mode == tlsAuto {
+		patience = greetingTimeout
+	}
+	greeting, offered, err := askIMAPStartTLS(conn, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -558,8 +575,8 @@ func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, unver
 
 // askIMAPStartTLS reads the greeting and asks for STARTTLS if it is offered (RFC 3501 §6.2.1); the handshake is then
 // due. The greeting is for the library if it is not.
-func askIMAPStartTLS(conn net.Conn) (greeting string, offered bool, err error) {
-	if err := conn.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
+func askIMAPStartTLS(conn net.Conn, patience time.Duration) (greeting string, offered bool, err error) {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", false, err
 	}
 	r := bufio.NewReader(io.LimitReader(conn, 64<<10))
@@ -571,6 +588,13 @@ func askIMAPStartTLS(conn net.Conn) (greeting string, offered bool, err error) {
 		return strings.TrimRight(s, "\r\n"), err
 	}
 	if greeting, err = line(); err != nil {
+		var ne net.Error
+		if errors.As(err, &ne) && ne.Timeout() && greeting == "" {
+			err = errNoGreeting
+		}
+		return "", false, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
 		return "", false, err
 	}
 	word := func(s string, n int) string {
