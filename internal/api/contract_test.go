@@ -96,10 +96,11 @@ func TestConversationPages(t *testing.T) {
 		h.owner.do("PATCH", "/conversations/"+byName["Kunde 001"].str("id"), map[string]any{"status": "closed"}).want(200)
 		h.owner.do("PATCH", "/conversations/"+byName["Kunde 002"].str("id"), map[string]any{"snoozed_until": h.now().Add(time.Hour)}).want(200)
 		h.owner.do("PATCH", "/conversations/"+byName["Kunde 003"].str("id"), map[string]any{"assignee_id": h.owner.id}).want(200)
+		h.eventually("what was last said is found", func() bool { return len(walk("&q=kunde+042", 50)) == 1 && len(walk("&q=FRAGE+042", 50)) == 1 })
 		for filter, want := range map[string]int{
 			"&status=open": n - 1, "&status=closed": 1, "&status=snoozed": 1, "&assignee=me": 1, "&assignee=" + h.owner.id: 1, "&assignee=none": n, "&assignee=nonsense": 0,
 			"&channel_kind=telegram": n + 1, "&channel_kind=email": 0, "&customer_id=" + some.str("customer.id"): 1, "&customer_id=nonsense": 0, "&waiting=true": n,
-			"&q=kunde+042": 1, "&q=FRAGE+042": 1, "&q=100%25_ig": n, "&q=100_%25ig": 0, "&q=%25": n, "&status=open&assignee=none&channel_kind=telegram&waiting=true": n - 2, "": n + 1,
+			"&q=kunde+042": 1, "&q=FRAGE+042": 1, "&q=%25": 0, "&status=open&assignee=none&channel_kind=telegram&waiting=true": n - 2, "": n + 1,
 		} {
 			if got := len(walk(filter, 50)); got != want {
 				t.Errorf("%q gives %d conversations, want %d", filter, got, want)

@@ -51,9 +51,10 @@ func prefix(window int64, c class) string {
 
 // How much is indexed in one transaction: little while others want to write.
 const (
-	chunkBusy = 24
-	chunkIdle = 400
-	feedMax   = 400 // entries of the feed read at once
+	chunkBusy   = 24
+	chunkFollow = 64
+	chunkIdle   = 400
+	feedMax     = 400 // entries of the feed read at once
 )
 
 // Index keeps the index of every organisation up to date.
@@ -199,10 +200,14 @@ func (x *Index) follow(ctx context.Context) {
 			if !more {
 				delete(busy, o)
 			}
-			// What is said now is more important than finding it: under load the index leaves the processors alone for
-			// most of the time.
-			if n := x.db.Backlog(); n > 8 {
-				pause(ctx, min(300*time.Millisecond, 4*time.Since(begin)))
+			// What is said now is more important than finding it: while there is a lot to do the index leaves writer and
+			// processors alone for half of the time, and for most of it while others wait for the writer.
+			took := time.Since(begin)
+			switch {
+			case x.db.Backlog() > 8:
+				pause(ctx, min(300*time.Millisecond, 4*took))
+			case more:
+				pause(ctx, min(100*time.Millisecond, took))
 			}
 		}
 	}
@@ -510,7 +515,7 @@ func saveHeads(ctx context.Context, tx *db.Tx, heads map[string]int64) error {
 // write indexes messages and customers in small transactions; last is part of the last one.
 func (x *Index) write(ctx context.Context, o db.Org, s *state, msgs, custs []string, last func(*db.Tx, *state) error) error {
 	for {
-		n := chunkIdle
+		n := chunkFollow
 		if x.db.Backlog() > 0 {
 			n = chunkBusy
 		}
