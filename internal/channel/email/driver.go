@@ -72,7 +72,7 @@ var tlsValues = []string{tlsAuto, tlsStartTLS, tlsImplicit, tlsNone}
 // Settings implements channel.Driver.
 func (Driver) Settings() []channel.Setting {
 	t := func(de, en string) channel.Text { return channel.Text{DE: de, EN: en} }
-	return []channel.Setting{
+	return append([]channel.Setting{
 		{Key: "address", Required: true, Help: t(
 			"Die Adresse, unter der Kunden schreiben und Antworten bekommen, z. B. service@firma.de.",
 			"The address to which customers write and from which they get answers, e.g. service@example.com.")},
@@ -112,6 +112,9 @@ func (Driver) Settings() []channel.Setting {
 		{Key: "imap_first", Default: firstUnread, Values: firstValues, Help: t(
 			"Was beim ersten Verbinden übernommen wird: unread die ungelesenen Mails der letzten 30 Tage, month alle der letzten 30 Tage, all der ganze Ordner, new nur was neu ankommt.",
 			"What is taken when the mailbox is first connected: unread the unread mails of the last 30 days, month all of the last 30 days, all the whole folder, new only what arrives from now on.")},
+		{Key: "plus_addresses", Default: "yes", Values: []string{"yes", "no"}, Help: t(
+			"Ob der Anbieter Mails an service+irgendwas@… ins selbe Postfach legt. Bei no haben Antworten keine eigene Rücksendeadresse und werden nur an der Message-ID erkannt.",
+			"Whether the provider puts mail to service+anything@… into the same mailbox. With no, answers have no return address of their own and are recognised by Message-ID only.")},
 		{Key: "oauth_tenant", Help: t(
 			"Microsoft 365: Verzeichnis-ID (Mandant) der App-Registrierung; bei Google leer oder google.",
 			"Microsoft 365: directory (tenant) id of the app registration; at Google empty or google.")},
@@ -133,7 +136,7 @@ func (Driver) Settings() []channel.Setting {
 		{Key: "dkim_key", Secret: true, Help: t(
 			"Privater DKIM-Schlüssel im PEM-Format (RSA oder Ed25519).",
 			"Private DKIM key in PEM format (RSA or Ed25519).")},
-	}
+	}, trustSettings()...)
 }
 
 // Check implements channel.Driver. api_url, which every channel takes, stands in for the
@@ -168,10 +171,16 @@ func (Driver) Check(s channel.Settings) error {
 			return fmt.Errorf("%s_user and %s_password must be one line", p, p)
 		}
 	}
+	if v := s["plus_addresses"]; v != "" && v != "yes" && v != "no" {
+		return fmt.Errorf("plus_addresses %q must be yes or no", v)
+	}
 	if err := checkIMAP(s); err != nil {
 		return err
 	}
 	if err := checkOAuth(s); err != nil {
+		return err
+	}
+	if err := checkTrust(s); err != nil {
 		return err
 	}
 	return checkDKIMSettings(s)
@@ -261,7 +270,7 @@ func (Driver) CanSend(s channel.Settings) (bool, channel.Text) {
 
 // Reparse implements channel.Reparser.
 func (Driver) Reparse(a channel.Account, raw []byte) ([]channel.Event, error) {
-	e, err := Parse(raw, a.Settings["address"], Limits{})
+	e, err := ParseFor(a, raw, a.Settings["address"], Limits{})
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func TestSettings(t *testing.T) {
 		keys[s.Key] = s
 	}
 	// architecture.md, "Setting keys"
-	for _, k := range strings.Fields("address smtp_host smtp_port smtp_tls smtp_user smtp_password imap_host imap_port imap_tls imap_user imap_password oauth_tenant oauth_client_id oauth_client_secret oauth_refresh_token dkim_domain dkim_selector dkim_key imap_folder imap_first") {
+	for _, k := range strings.Fields("address smtp_host smtp_port smtp_tls smtp_user smtp_password imap_host imap_port imap_tls imap_user imap_password oauth_tenant oauth_client_id oauth_client_secret oauth_refresh_token dkim_domain dkim_selector dkim_key imap_folder imap_first trusted_authserv_id trusted_spam_header") {
 		if _, ok := keys[k]; !ok {
 			t.Errorf("no setting %s", k)
 		}
@@ -145,6 +145,7 @@ func TestCheck(t *testing.T) {
 		"DKIM record shown":  {channel.Settings{"address": own, "dkim_key": pem}, `rufweite1._domainkey.firma.example. IN TXT "v=DKIM1; k=ed25519; p=`},
 		"IMAP, no password":  {channel.Settings{"address": own, "imap_host": "imap.x.example"}, "imap_password"},
 		"IMAP, no host":      {channel.Settings{"address": own, "imap_user": "u", "imap_password": "p"}, "imap_host"},
+		"plus addresses":     {channel.Settings{"address": own, "plus_addresses": "maybe"}, "plus_addresses"},
 		"IMAP first":         {channel.Settings{"address": own, "imap_host": "imap.x.example", "imap_user": "u", "imap_password": "p", "imap_first": "some"}, "imap_first"},
 		"IMAP folder":        {channel.Settings{"address": own, "imap_host": "imap.x.example", "imap_user": "u", "imap_password": "p", "imap_folder": "a\r\nb"}, "one line"},
 		"OAuth":              {channel.Settings{"address": own, "imap_host": "outlook.office365.com", "oauth_tenant": "firma.example", "oauth_client_id": "app", "oauth_refresh_token": "0.A"}, ""},

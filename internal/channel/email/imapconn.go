@@ -130,6 +130,7 @@ type imapSession struct {
 	state   imapState
 	changed chan struct{} // the server told of new mail
 	canIdle bool
+	silence time.Duration // without a byte while the server owes us an answer
 }
 
 var _ imapMailbox = (*imapSession)(nil)
@@ -139,7 +140,7 @@ func (s *imapSession) run(ctx context.Context, limit time.Duration, bytes int64,
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.wire.expect(imapSilence, bytes)
+	s.wire.expect(s.silence, bytes)
 	late := false
 	cut := func() { _ = s.wire.Conn.Close() }
 	stop := context.AfterFunc(ctx, cut)
@@ -372,11 +373,15 @@ func tokenTrouble(err error) error {
 func imapFolder(s channel.Settings) string { return s.Or("imap_folder", "INBOX") }
 
 func openOnce(ctx context.Context, a channel.Account, env channel.Env, token string) (imapMailbox, error) {
+	return openWith(ctx, a, env, token, imapSilence)
+}
+
+func openWith(ctx context.Context, a channel.Account, env channel.Env, token string, silence time.Duration) (imapMailbox, error) {
 	c, err := dialIMAP(ctx, a, env)
 	if err != nil {
 		return nil, err
 	}
-	s := &imapSession{wire: &imapWire{Conn: c.Conn, left: imapChatter}, changed: make(chan struct{}, 1)}
+	s := &imapSession{wire: &imapWire{Conn: c.Conn, left: imapChatter}, changed: make(chan struct{}, 1), silence: silence}
 	s.client = imapclient.New(s.wire, &imapclient.Options{UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(d *imapclient.UnilateralDataMailbox) {
 			if d.NumMessages != nil {

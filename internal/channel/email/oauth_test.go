@@ -304,6 +304,21 @@ func TestTokenBesideRelay(t *testing.T) {
 	}
 }
 
+// A provider without plus-addresses: no answer may go to one.
+func TestSendWithoutPlusAddress(t *testing.T) {
+	for value, want := range map[string]string{"": "service+r.k7q2m9x4t3@firma.example", "yes": "service+r.k7q2m9x4t3@firma.example", "no": ""} {
+		box := start(t, emailsim.Options{})
+		set := box.Settings(own)
+		set["plus_addresses"] = value
+		if _, err := (Driver{}).Send(t.Context(), account(set), outgoing(), env()); err != nil {
+			t.Fatal(err)
+		}
+		if got := box.All()[0].Header("Reply-To"); strings.Contains(got, "+") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%q: Reply-To is %q", value, got)
+		}
+	}
+}
+
 // What an endpoint answers that is none.
 func TestTokenJunk(t *testing.T) {
 	for _, body := range []string{"", "<html>", "{}", `{"access_token":5}`, `{"access_token":"a\u0001b"}`, `[]`, `{"access_token":""}`} {

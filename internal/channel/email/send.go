@@ -77,6 +77,9 @@ func (Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing,
 		out.At = now(env)
 	}
 
+	if a.Settings["plus_addresses"] == "no" {
+		out.ReplyToken = "" // an answer to it would come back to the customer as undeliverable
+	}
 	compose := func(w io.Writer) error { return Compose(w, a, out, env.Hostname) }
 	switch sign, err := signerFor(a); {
 	case err != nil:
