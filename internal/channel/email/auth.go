@@ -219,7 +219,8 @@ var onlyOnce = map[string]bool{
 	"content-type": true, "content-transfer-encoding": true, "mime-version": true,
 }
 
-// author is the one address of the one From field; it must be the one that the event names.
+// author is the one address of the one From field; it must be the one that the event names (a status names the
+// recipient of ours that it tells of).
 func author(fields []rawField, e channel.Event) (string, bool) {
 	value, n := "", 0
 	for _, f := range fields {
@@ -236,7 +237,7 @@ func author(fields []rawField, e channel.Event) (string, bool) {
 		return "", false
 	}
 	address := strings.ToLower(boxes[0].Address)
-	if e.Sender.Value != "" && !strings.EqualFold(e.Sender.Value, address) {
+	if e.Type != channel.StatusEvent && e.Sender.Value != "" && !strings.EqualFold(e.Sender.Value, address) {
 		return "", false
 	}
 	return address, true

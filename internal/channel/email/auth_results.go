@@ -1,6 +1,7 @@
 package email
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/rufweite/rufweite/internal/channel"
@@ -26,6 +27,17 @@ func trustSettings() []channel.Setting {
 			"on: X-Spam-Flag und X-Spam-Status stammen vom eigenen Filter und zählen.",
 			"on: X-Spam-Flag and X-Spam-Status come from your own filter and count.")},
 	}
+}
+
+// checkTrust looks at these settings.
+func checkTrust(s channel.Settings) error {
+	if strings.ContainsAny(s[settingAuthserv], "\r\n\"()=:/") {
+		return fmt.Errorf("%s %q must be the name at the start of your provider's Authentication-Results, such as mx.google.com", settingAuthserv, s[settingAuthserv])
+	}
+	if v := s.Or(settingSpam, "off"); v != "off" && v != "on" {
+		return fmt.Errorf("%s %q must be on or off", settingSpam, v)
+	}
+	return nil
 }
 
 // authResults is what one Authentication-Results field says.

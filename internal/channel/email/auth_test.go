@@ -429,3 +429,16 @@ func TestCacheResolver(t *testing.T) {
 		}
 	})
 }
+
+func TestCheckTrust(t *testing.T) {
+	for value, ok := range map[string]bool{"": true, "mx.google.com": true, "a.example, b.example": true, "mx.google.com; dmarc=pass": false, "a\r\nb": false, `"x"`: false} {
+		if err := (Driver{}).Check(channel.Settings{"address": own, "trusted_authserv_id": value}); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+	for value, ok := range map[string]bool{"": true, "on": true, "off": true, "yes": false} {
+		if err := (Driver{}).Check(channel.Settings{"address": own, "trusted_spam_header": value}); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}

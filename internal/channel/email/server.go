@@ -597,6 +597,8 @@ func (s *session) store(from string, rcpts []recipient, body []byte) error {
 	if len(deliveries) == 0 {
 		return &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "No recipients"}
 	}
+	// A first line that begins with a blank would continue the last trace field, which is ours alone to write.
+	body = bytes.TrimLeft(body, " \t")
 	for _, d := range deliveries {
 		raw := append(s.trace(from, d.rcpt), body...)
 		in := inboundFor(d.account, raw, d.rcpt, s.server.cfg.Limits)
@@ -614,12 +616,7 @@ func (s *session) store(from string, rcpts []recipient, body []byte) error {
 	return nil
 }
 
-// inbound parses a raw message; what cannot be parsed, or makes the parser panic, becomes a work item.
-func inbound(raw []byte, rcpt string, lim Limits) channel.Inbound {
-	return inboundFor(channel.Account{}, raw, rcpt, lim)
-}
-
-// inboundFor is inbound with what the account's settings say about header fields.
+// inboundFor parses a raw message; what cannot be parsed, or makes the parser panic, becomes a work item.
 func inboundFor(a channel.Account, raw []byte, rcpt string, lim Limits) (in channel.Inbound) {
 	in = channel.Inbound{Raw: raw, Type: "message/rfc822"}
 	defer func() {

@@ -771,3 +771,43 @@ func BenchmarkServer(b *testing.B) {
 		})
 	}
 }
+
+// TestServerEnvelope: what Assess believes about the peer stands where no sender can write.
+func TestServerEnvelope(t *testing.T) {
+	forged := envelope{known: true, peer: netip.MustParseAddr("192.0.2.10"), helo: "mx.bank.example", from: "chef@bank.example"}.line()
+	for name, tt := range map[string]struct{ from, data string }{
+		"a copy of the field":       {"x@evil.example", forged + "From: chef@bank.example\r\n\r\nx\r\n"},
+		"a mark of a fetched mail":  {"x@evil.example", fetchedLine + "From: chef@bank.example\r\n\r\nx\r\n"},
+		"a continued trace field":   {"x@evil.example", " ; Tue, 03 Mar 1998 09:00:00 +0100\r\nFrom: chef@bank.example\r\n\r\nx\r\n"},
+		"null sender":               {"", "From: chef@bank.example\r\n\r\nx\r\n"},
+		"a sender with punctuation": {"\"a;b=c,d\"@evil.example", "From: chef@bank.example\r\n\r\nx\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var i intake
+			now := time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
+			_, addr := serve(t, &i, func(c *Config) { c.Now = func() time.Time { return now } })
+			w := dial(t, addr)
+			w.expect("220")
+			w.cmd("EHLO mail.evil.example", "250")
+			w.cmd("MAIL FROM:<"+tt.from+">", "250")
+			w.cmd("RCPT TO:<service@firma.example>", "250")
+			w.cmd("DATA", "354")
+			w.send(tt.data + ".\r\n")
+			w.expect("250")
+			in := i.all()[0].in
+			e := readEnvelope(in.Raw)
+			if !e.known || e.fetched || !e.peer.IsLoopback() || e.helo != "mail.evil.example" || e.from != strings.ReplaceAll(tt.from, `"`, "") {
+				t.Errorf("%+v in %q", e, in.Raw)
+			}
+			if len(in.Events) != 1 || in.Events[0].Sender.Value != "chef@bank.example" || !in.Events[0].At.Equal(now) {
+				t.Errorf("%+v", in.Events)
+			}
+			a := channel.Account{Settings: map[string]string{"imap_host": "x"}}
+			got, err := (Driver{}).Assess(t.Context(), a, in.Raw, in.Events[0], channel.Env{DNS: &zone{txt: map[string][]string{
+				"bank.example": {"v=spf1 ip4:192.0.2.10 -all"}, "_dmarc.bank.example": {"v=DMARC1; p=reject"}}}})
+			if err != nil || got.Result != "fail" || got.Assurance != channel.Claimed {
+				t.Errorf("%+v %v", got, err)
+			}
+		})
+	}
+}
