@@ -127,6 +127,8 @@ type Status struct {
 	DeliveryID string `json:"delivery_id,omitempty"` // our own id, where the provider echoes it
 	State      State  `json:"state"`
 	Error      string `json:"error,omitempty"` // the provider's words
+	Code       string `json:"code,omitempty"`  // the provider's code (e-mail: RFC 3463, "5.1.1"), "" = none given
+	Reason     Text   `json:"reason,omitzero"` // why, in plain words, where the driver knows the code
 }
 
 // Choice is a pressed native button.

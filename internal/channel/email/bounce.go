@@ -19,6 +19,8 @@ type report struct {
 	state     channel.State // Failed, Sent (delayed: a server has it and tries on), Delivered or Read
 	recipient string        // of whom it tells, "" = not said
 	reason    string        // in plain words, with the SMTP code
+	code      string        // RFC 3463, "" = none
+	words     channel.Text  // the plain words alone
 	token     string        // of the reply address that our message named
 }
 
@@ -54,7 +56,7 @@ func (r report) event() channel.Event {
 		Type:   channel.StatusEvent,
 		Sender: channel.Address{Value: r.recipient, Assurance: channel.Claimed},
 		Ref:    r.id,
-		Status: &channel.Status{ExternalID: r.id, State: r.state, Error: r.reason},
+		Status: &channel.Status{ExternalID: r.id, State: r.state, Error: r.reason, Code: r.code, Reason: r.words},
 	}
 }
 
@@ -181,7 +183,7 @@ func notification(p *entity, said string) (report, bool) {
 			continue
 		}
 		found = true
-		r.state, r.recipient, r.reason = state, recipient, ""
+		r = report{state: state, recipient: recipient}
 		diagnostic := g["diagnostic-code"]
 		if kind, words, ok := strings.Cut(diagnostic, ";"); ok && !strings.Contains(strings.TrimSpace(kind), " ") {
 			diagnostic = words
@@ -191,11 +193,8 @@ func notification(p *entity, said string) (report, bool) {
 				diagnostic = s
 			}
 		}
-		switch state {
-		case channel.Failed:
-			r.reason = plain("", diagnostic, status, recipient)
-		case channel.Sent:
-			r.reason = plain("delayed, the server keeps trying", diagnostic, status, recipient)
+		if state != channel.Delivered {
+			r.explain(diagnostic, status)
 		}
 	}
 	return r, found
@@ -263,76 +262,94 @@ var (
 	replyCode   = regexp.MustCompile(`(^|[^0-9.])([45]\d\d)([ \-#]|$)`)
 )
 
-// plain says in words what went wrong, followed by what the server said.
-func plain(words, diagnostic, status, recipient string) string {
+// explain says in words what went wrong, followed by what the server said.
+func (r *report) explain(diagnostic, status string) {
 	diagnostic = cleanLine(decodeWords(diagnostic), 400)
 	if code := statusCode.FindString(diagnostic); code != "" && (status == "" || strings.HasSuffix(status, ".0.0")) {
 		status = code
 	}
-	if words == "" {
-		words = meaning(status, diagnostic)
+	r.code = status
+	if r.state == channel.Sent {
+		r.words = channel.Text{DE: "verzögert, der Server versucht es weiter", EN: "delayed, the server keeps trying"}
+	} else {
+		r.words = meaning(status, diagnostic)
 	}
-	out := words
+	r.reason = r.words.EN
 	detail := diagnostic
 	if status != "" && !strings.Contains(diagnostic, status) {
 		detail = strings.TrimSpace(status + " " + diagnostic)
 	}
 	if detail != "" {
-		out += ": " + detail
+		r.reason += ": " + detail
 	}
-	if recipient != "" && !strings.Contains(strings.ToLower(out), recipient) {
-		out += " (" + recipient + ")"
+	if r.recipient != "" && !strings.Contains(strings.ToLower(r.reason), r.recipient) {
+		r.reason += " (" + r.recipient + ")"
 	}
-	return out
 }
 
+// What a failure means, in plain words.
+var (
+	noMailbox   = channel.Text{DE: "das Postfach gibt es nicht", EN: "the mailbox does not exist"}
+	noDomain    = channel.Text{DE: "die Domain gibt es nicht", EN: "the domain does not exist"}
+	wrong       = channel.Text{DE: "die Adresse ist falsch", EN: "the address is wrong"}
+	switchedOff = channel.Text{DE: "das Postfach ist abgeschaltet", EN: "the mailbox is switched off"}
+	full        = channel.Text{DE: "das Postfach ist voll", EN: "the mailbox is full"}
+	tooLarge    = channel.Text{DE: "die Nachricht ist zu groß", EN: "the message is too large"}
+	unreachable = channel.Text{DE: "der Server des Empfängers ist nicht erreichbar", EN: "the recipient's server cannot be reached"}
+	circles     = channel.Text{DE: "die Nachricht ging im Kreis", EN: "the message went round in circles"}
+	tooLate     = channel.Text{DE: "der Server des Empfängers hat sie nicht rechtzeitig angenommen", EN: "the recipient's server did not take it in time"}
+	unreadable  = channel.Text{DE: "der Server des Empfängers kann diese Form der Nachricht nicht lesen", EN: "the recipient's server cannot read the message's form"}
+	refused     = channel.Text{DE: "der Server des Empfängers hat sie abgelehnt", EN: "the recipient's server refused it"}
+	undelivered = channel.Text{DE: "die Nachricht konnte nicht zugestellt werden", EN: "the message could not be delivered"}
+)
+
 // meaning gives an enhanced status code (RFC 3463, IANA "SMTP Enhanced Status Codes") in plain words; without one it
-// goes by the reply code and the words that servers use.
-func meaning(status, diagnostic string) string {
+// goes by the words that servers use.
+func meaning(status, diagnostic string) channel.Text {
 	if _, detail, ok := strings.Cut(status, "."); ok {
 		switch detail {
 		case "1.1", "1.6", "1.10":
-			return "the mailbox does not exist"
+			return noMailbox
 		case "1.2":
-			return "the domain does not exist"
+			return noDomain
 		case "1.0", "1.3":
-			return "the address is wrong"
+			return wrong
 		case "2.1":
-			return "the mailbox is switched off"
+			return switchedOff
 		case "2.2":
-			return "the mailbox is full"
+			return full
 		case "2.3", "3.4":
-			return "the message is too large"
+			return tooLarge
 		case "4.1", "4.2", "4.3", "4.4":
-			return "the recipient's server cannot be reached"
+			return unreachable
 		case "4.6":
-			return "the message went round in circles"
+			return circles
 		case "4.7":
-			return "the recipient's server did not take it in time"
+			return tooLate
 		case "6.1", "6.3", "6.5", "6.7":
-			return "the recipient's server cannot read the message's form"
+			return unreadable
 		}
 		if strings.HasPrefix(detail, "7.") {
-			return "the recipient's server refused it"
+			return refused
 		}
 	}
 	switch d := strings.ToLower(diagnostic); {
 	case containsAny(d, "user unknown", "unknown user", "no such user", "no mailbox", "does not exist", "unknown recipient",
 		"recipient not found", "mailbox not found", "unknown address", "unrouteable address", "invalid recipient", "nicht bekannt",
 		"unbekannt", "existiert nicht", "mailbox unavailable", "not our customer"):
-		return "the mailbox does not exist"
-	case containsAny(d, "mailbox full", "mailbox is full", "quota", "over limit", "voll"):
-		return "the mailbox is full"
+		return noMailbox
+	case containsAny(d, "mailbox full", "mailbox is full", "quota", "over limit", "postfach voll", "postfach ist voll"):
+		return full
 	case containsAny(d, "host not found", "domain not found", "no such domain", "name service error", "couldn't find any host"):
-		return "the domain does not exist"
-	case containsAny(d, "too large", "size limit", "message size"):
-		return "the message is too large"
+		return noDomain
+	case containsAny(d, "too large", "size limit", "message size", "zu groß"):
+		return tooLarge
 	case containsAny(d, "timed out", "timeout", "connection refused", "could not connect", "wasn't able to establish"):
-		return "the recipient's server cannot be reached"
-	case containsAny(d, "spam", "blocked", "blacklist", "policy", "rejected", "refused", "denied"):
-		return "the recipient's server refused it"
+		return unreachable
+	case containsAny(d, "spam", "blocked", "blacklist", "policy", "rejected", "refused", "denied", "abgelehnt"):
+		return refused
 	}
-	return "the message could not be delivered"
+	return undelivered
 }
 
 func containsAny(s string, words ...string) bool {
@@ -402,10 +419,8 @@ func prose(h *header, m *channel.Message, sender string) (report, bool) {
 	diagnostic := sentence(said, r.recipient)
 	if (delayText.MatchString(said) || delayText.MatchString(m.Subject)) && !finalText.MatchString(said) {
 		r.state = channel.Sent
-		r.reason = plain("delayed, the server keeps trying", diagnostic, "", r.recipient)
-	} else {
-		r.reason = plain("", diagnostic, statusCode.FindString(diagnostic), r.recipient)
 	}
+	r.explain(diagnostic, statusCode.FindString(diagnostic))
 	if id := idLine.FindStringSubmatch(text); id != nil {
 		r.id = id[1]
 	}
@@ -484,16 +499,28 @@ func category(a channel.Account, h *header, m *channel.Message, own string) stri
 	if strings.TrimSpace(h.get("list-unsubscribe")) == "" && bulk != "bulk" && bulk != "list" {
 		return ""
 	}
-	// A group address of our own domain hands every customer's mail on with these fields (Google Groups).
-	for _, mine := range []string{own, a.Settings["address"]} {
-		if d := mine[strings.LastIndexByte(mine, '@')+1:]; d != "" {
-			d = strings.ToLower(d)
-			if strings.Contains(list, "."+d+">") || strings.Contains(list, "@"+d+">") || strings.Contains(strings.ToLower(h.get("list-post")), "@"+d+">") {
-				return ""
-			}
-		}
+	if ownList(a, h, own) {
+		return ""
 	}
 	return "newsletter"
+}
+
+// ownList tells whether the fields of a mailing list are those of our own address as a group, which hands every
+// customer's mail on with them (Google Groups: service@firma.example is the list <service.firma.example>).
+func ownList(a channel.Account, h *header, own string) bool {
+	list, post := strings.ToLower(h.get("list-id")), strings.ToLower(h.get("list-post"))
+	for _, mine := range []string{own, a.Settings["address"]} {
+		mine, ok := cleanAddress(mine)
+		if !ok {
+			continue
+		}
+		mine, _ = splitPlus(strings.ToLower(mine))
+		if strings.Contains(list, "<"+strings.Replace(mine, "@", ".", 1)+">") || strings.Contains(list, "<"+mine+">") ||
+			strings.Contains(post, "<mailto:"+mine+">") {
+			return true
+		}
+	}
+	return false
 }
 
 // attributable tells whether a Message-ID can be one of ours: its domain is that of the account or of the address under

@@ -134,6 +134,12 @@ func TestReports(t *testing.T) {
 			if !regexp.MustCompile(tt.reason).MatchString(e.Status.Error) || strings.ContainsAny(e.Status.Error, "\r\n") {
 				t.Errorf("reason %q, want %s", e.Status.Error, tt.reason)
 			}
+			if failed := tt.state == channel.Failed || tt.state == channel.Sent; failed != (e.Status.Reason != channel.Text{}) || e.Status.Reason.EN == "" != (e.Status.Reason.DE == "") || !strings.HasPrefix(e.Status.Error, e.Status.Reason.EN) {
+				t.Errorf("reason %+v for %q", e.Status.Reason, e.Status.Error)
+			}
+			if c := e.Status.Code; c != "" && !strings.Contains(e.Status.Error, c) {
+				t.Errorf("code %q", c)
+			}
 			if e.At.Format(time.RFC3339) != "2026-03-09T09:11:12Z" {
 				t.Errorf("at %v", e.At)
 			}

@@ -95,7 +95,7 @@ func ParseFor(a channel.Account, raw []byte, rcpt string, lim Limits) (channel.E
 	}
 	m.AnswerTo = answerTo(parseMailboxes(h.get("reply-to")), sender.Address)
 	m.ReplyToken = replyToken(h, rcpt)
-	m.Automatic = automatic(h, sender.Address)
+	m.Automatic = automatic(h, sender.Address, ownList(a, h, rcpt))
 
 	c := collector{tree: t, lim: lim}
 	c.entity(t.root, true)
@@ -270,18 +270,20 @@ func replyAddress(addr, token string) string {
 
 // automatic tells whether a machine wrote the message (RFC 3834 §2, and what mailers did before it). Such a message
 // never gets an automatic answer; when in doubt it is automatic, because a missing confirmation is harmless and a
-// loop is not.
-func automatic(h *header, sender string) bool {
+// loop is not. The fields of our own list (see ownList) say nothing about the writer.
+func automatic(h *header, sender string, ownList bool) bool {
 	if v := strings.ToLower(firstWord(h.get("auto-submitted"))); v != "" && v != "no" {
 		return true
 	}
-	switch strings.ToLower(firstWord(h.get("precedence"))) {
+	switch p := strings.ToLower(firstWord(h.get("precedence"))); p {
 	case "bulk", "list", "junk", "auto_reply", "auto-reply":
-		return true
+		if p != "list" || !ownList {
+			return true
+		}
 	}
 	for _, name := range []string{"list-id", "list-unsubscribe", "list-post", "x-failed-recipients", "x-autoreply",
 		"x-autorespond", "x-autoresponder", "x-auto-reply", "feedback-id"} {
-		if v := strings.TrimSpace(h.get(name)); v != "" && !strings.EqualFold(v, "no") {
+		if v := strings.TrimSpace(h.get(name)); v != "" && !strings.EqualFold(v, "no") && !(ownList && strings.HasPrefix(name, "list-")) {
 			return true
 		}
 	}

@@ -298,8 +298,11 @@ func TestAutomatic(t *testing.T) {
 		"X-Autoreply: yes":                      true,
 		"X-Autorespond: Vacation":               true,
 		"X-Autoreply: no":                       false,
-		"Content-Type: multipart/report; boundary=x; report-type=delivery-status": true,
-		"X-Failed-Recipients: x@y.example":                                        true,
+		"Content-Type: multipart/report; boundary=x; report-type=delivery-status":                           true,
+		"X-Failed-Recipients: x@y.example":                                                                  true,
+		"List-Id: <service.firma.example>\r\nPrecedence: list\r\nList-Post: <mailto:service@firma.example>": false,
+		"List-Id: <service.firma.example>\r\nAuto-Submitted: auto-replied":                                  true,
+		"List-Id: <firma.example.evil.example>":                                                             true,
 	} {
 		raw := "From: Kunde <kunde@b.example>\r\nSubject: x\r\n"
 		if header != "" {
