@@ -246,7 +246,6 @@ func (s *imapSession) Read(ctx context.Context, uid uint32, max int64) ([]byte, 
 		cmd := s.client.Fetch(imap.UIDSetNum(imap.UID(uid)), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{
 			{Peek: true, Partial: &imap.SectionPartial{Offset: 0, Size: max + 1}},
 		}})
-		var rerr error
 		for m := cmd.Next(); m != nil; m = cmd.Next() {
 			for item := m.Next(); item != nil; item = m.Next() {
 				b, ok := item.(imapclient.FetchItemDataBodySection)
@@ -260,20 +259,21 @@ func (s *imapSession) Read(ctx context.Context, uid uint32, max int64) ([]byte, 
 				}
 				var buf bytes.Buffer
 				buf.Grow(int(min(b.Literal.Size(), max+1)) + bytes.MinRead)
-				_, rerr = io.Copy(&buf, io.LimitReader(b.Literal, max+1))
-				if raw = buf.Bytes(); int64(len(raw)) > max {
-					raw = raw[:max]
-				} else if rerr == nil && int64(len(raw)) < b.Literal.Size() {
-					rerr = io.ErrUnexpectedEOF
-				} else {
-					whole = rerr == nil
+				_, err := io.Copy(&buf, io.LimitReader(b.Literal, max+1))
+				if err == nil && int64(buf.Len()) < min(b.Literal.Size(), max+1) {
+					err = io.ErrUnexpectedEOF
+				}
+				if err != nil {
+					// The connection is over. Not one step further: the library's reader has gone on, and whatever else is
+					// asked of the command would read beside it.
+					return err
+				}
+				if raw, whole = buf.Bytes(), true; int64(len(raw)) > max {
+					raw, whole = raw[:max], false
 				}
 			}
 		}
-		if err := cmd.Close(); err != nil {
-			return err
-		}
-		return rerr
+		return cmd.Close()
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("fetch mail %d: %w", uid, err)
@@ -514,7 +514,7 @@ func dialIMAP(ctx context.Context, a channel.Account, env channel.Env) (*imapDia
 var errNoGreeting = errors.New("the server does not greet")
 
 // greetingTimeout is how long a greeting in the clear may take in auto; real servers greet at once.
-const greetingTimeout = 10 * time.Second
+var greetingTimeout = 10 * time.Second
 
 func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, implicit, unverified bool) (_ *imapDialed, err error) {
 	host, port := strings.Trim(a.Settings["imap_host"], "[]"), imapPort(a.Settings)

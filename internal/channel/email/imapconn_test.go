@@ -159,7 +159,7 @@ func TestHostileServers(t *testing.T) {
 			return "* OK " + strings.Repeat("x", 17<<20) + "\r\n", "", strings.HasPrefix(c, "EXAMINE")
 		},
 		"endless mail": func(c string) (string, string, bool) {
-			return "* 1 FETCH (UID 7 BODY[]<0> {90000000}\r\n" + strings.Repeat("x", 60<<20) + ")\r\n", "", strings.Contains(c, "BODY.PEEK")
+			return "* 1 FETCH (UID 7 BODY[]<0> {90000000}\r\n" + strings.Repeat("x", 20<<20) + ")\r\n", "", strings.Contains(c, "BODY.PEEK")
 		},
 		"no IMAP at all": func(c string) (string, string, bool) { return "HTTP/1.1 400 Bad Request\r\n\r\n", "", true },
 		"nested lists": func(c string) (string, string, bool) {
@@ -179,7 +179,7 @@ func TestHostileServers(t *testing.T) {
 				return answer(c)
 			})
 			b := newInbox()
-			p := &puller{account: s.account(t), env: env(), sink: b.sink, pace: fast, max: imapMaxBytes,
+			p := &puller{account: s.account(t), env: env(), sink: b.sink, pace: fast, max: 1 << 20,
 				open: func(ctx context.Context, a channel.Account, e channel.Env) (imapMailbox, error) {
 					return openWith(ctx, a, e, "", 200*time.Millisecond)
 				}}

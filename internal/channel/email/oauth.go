@@ -165,8 +165,13 @@ func (p *purse) entry(a channel.Account) *tokenEntry {
 // adopt starts anew when a person, or another node, has put another refresh token into the settings.
 func (e *tokenEntry) adopt(configured string) {
 	if !e.descends(configured) {
-		*e = tokenEntry{turn: e.turn, refresh: configured}
+		e.reset(configured)
 	}
+}
+
+// reset begins anew; turn stays, others wait for it.
+func (e *tokenEntry) reset(refresh string) {
+	e.access, e.expires, e.refresh, e.known, e.unsaved = "", time.Time{}, refresh, nil, false
 }
 
 // descends tells whether our refresh token is this one or came from it.
@@ -229,7 +234,7 @@ func accessToken(ctx context.Context, a channel.Account, env channel.Env, refuse
 	if errors.As(err, &oe) && oe.code == "invalid_grant" && e.refresh != configured {
 		// Where a provider lets a refresh token be used once only, another node may have used ours; what the settings
 		// say is then the newer one.
-		*e = tokenEntry{turn: e.turn, refresh: configured}
+		e.reset(configured)
 		got, err = askToken(ctx, a.Settings, env, e.refresh)
 	}
 	if err != nil {
