@@ -5,7 +5,8 @@
 // until something outside proves more.
 //
 // Where things are: driver.go settings and capabilities; receive.go message to event; mime.go and words.go the parts
-// and the words of a message; text.go plain text from HTML; server.go the SMTP receiver; imap.go and imapconn.go
+// and the words of a message; tnef.go, signed.go and calendar.go what is packed into parts; text.go plain text from
+// HTML; bounce.go reports about deliveries; auth.go who sent it, after the acknowledgement; server.go the SMTP receiver; imap.go and imapconn.go
 // the pulling; send.go, compose.go and dkim.go the way out; oauth.go tokens for both; html.go and quote.go what is shown.
 package email
 
