@@ -353,8 +353,9 @@ func checkParsed(t *testing.T, what string, raw []byte) {
 	if m.QuotedFrom < 0 || m.QuotedFrom > len(m.Text) {
 		t.Errorf("%s: quoted from %d of %d", what, m.QuotedFrom, len(m.Text))
 	}
-	for _, a := range m.Attachments[:min(len(m.Attachments), 10)] {
-		r, err := OpenPart(raw, a.Part)
+	open := OpenParts(raw)
+	for _, a := range m.Attachments {
+		r, err := open(a.Part)
 		if err != nil {
 			t.Errorf("%s: open %q: %v", what, a.Part, err)
 			continue

@@ -146,38 +146,80 @@ func ParseFor(a channel.Account, raw []byte, rcpt string, lim Limits) (channel.E
 //
 // A part of a container (winmail.dat, opaque S/MIME) is named by the container's path, "#", and its name in there; a
 // container is decoded in memory.
-func OpenPart(raw []byte, part string) (io.Reader, error) { return openPart(raw, part, part, 0) }
+func OpenPart(raw []byte, part string) (io.Reader, error) { return OpenParts(raw)(part) }
 
-func openPart(raw []byte, whole, part string, depth int) (io.Reader, error) {
+// OpenParts takes a message apart once, for everything that is opened of it: a thousand parts cost one look at the
+// message, and a container is decoded once. The function is not for concurrent use.
+func OpenParts(raw []byte) func(part string) (io.Reader, error) {
+	o := opener{raw: raw}
+	return func(part string) (io.Reader, error) {
+		r, err := o.open(part)
+		if err != nil {
+			return nil, fmt.Errorf("open part %q: %w", part, err)
+		}
+		return r, nil
+	}
+}
+
+// OpenParts implements channel.PartsOpener.
+func (Driver) OpenParts(raw []byte) func(part string) (io.Reader, error) { return OpenParts(raw) }
+
+var _ channel.PartsOpener = Driver{}
+
+// opener opens the parts of one message, or of what lies signed in one.
+type opener struct {
+	raw    []byte
+	depth  int // how often signed
+	tree   *tree
+	files  map[string][]tnefFile // of each winmail.dat
+	signed map[string]*opener
+}
+
+var errNoPart = errors.New("the message has no such part")
+
+func (o *opener) open(part string) (io.Reader, error) {
+	if o.tree == nil {
+		o.tree = split(o.raw, Limits{})
+		o.files, o.signed = map[string][]tnefFile{}, map[string]*opener{}
+	}
 	path, inner, packed := strings.Cut(part, "#")
-	e := split(raw, Limits{}).root.find(path)
+	e := o.tree.root.find(path)
 	if e == nil {
-		return nil, fmt.Errorf("the message has no part %q", whole)
+		return nil, errNoPart
 	}
 	if len(e.children) > 0 {
-		return nil, fmt.Errorf("part %q is a multipart without content of its own", whole)
+		return nil, errors.New("it is a multipart without content of its own")
 	}
 	if !packed {
 		return e.reader(), nil
 	}
-	content, _ := e.decoded(0)
-	if isTNEF(content) {
-		left := packedFiles(len(content))
-		files := readTNEF(content, 0, &left).files
-		if i, err := strconv.Atoi(inner); err == nil && i >= 0 && i < len(files) {
-			return bytes.NewReader(files[i].data), nil
+	files, isFiles := o.files[path]
+	signed := o.signed[path]
+	if !isFiles && signed == nil {
+		content, _ := e.decoded(0)
+		if isTNEF(content) {
+			left := packedFiles(len(content))
+			files, isFiles = readTNEF(content, 0, &left).files, true
+			o.files[path] = files
+		} else if c := signedContent(content); c != nil && o.depth < maxSigned {
+			signed = &opener{raw: c, depth: o.depth + 1}
+			o.signed[path] = signed
 		}
-	} else if signed := signedContent(content); signed != nil && depth < maxSigned {
-		return openPart(signed, whole, inner, depth+1)
 	}
-	return nil, fmt.Errorf("the message has no part %q", whole)
+	if signed != nil {
+		return signed.open(inner)
+	}
+	if i, err := strconv.Atoi(inner); err == nil && i >= 0 && i < len(files) {
+		return bytes.NewReader(files[i].data), nil
+	}
+	return nil, errNoPart
 }
-
-// packedFiles is how many files of a container are listed: each is opened by decoding the whole container.
-func packedFiles(size int) int { return min(500, max(20, 1<<30/max(size, 1))) }
 
 // maxSigned is how often signed content may lie in signed content.
 const maxSigned = 3
+
+// packedFiles is how many files of a container are listed: with OpenPart each is opened by decoding the whole container.
+func packedFiles(size int) int { return min(500, max(20, 1<<30/max(size, 1))) }
 
 // senderOf gives the author: From, or what stands in for it.
 func senderOf(h *header, from []channel.Mailbox) (channel.Mailbox, bool) {
@@ -432,7 +474,10 @@ func (c *collector) alternative(e *entity, body bool) {
 	var one segment
 	for _, p := range e.children {
 		if len(p.children) == 0 && p.kind != "text/plain" && p.kind != "text/html" {
-			c.file(p)
+			// Mail programs' own versions of the same words are nobody's file.
+			if p.kind != "text/x-amp-html" && p.kind != "text/watch-html" {
+				c.file(p)
+			}
 			continue
 		}
 		inner.segments = nil

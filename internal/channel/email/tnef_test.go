@@ -157,6 +157,11 @@ func TestTNEF(t *testing.T) {
 			t.Errorf("got %+v (%d)\nwant %+v", got, a.Size, w)
 		}
 	}
+	if a, err := OpenParts(raw)("2#0"); err != nil {
+		t.Error(err)
+	} else if b, _ := io.ReadAll(a); string(b) != "%PDF-1.4 Kosten" {
+		t.Errorf("%q", b)
+	}
 	for _, part := range []string{"2#6", "2#-1", "2#", "2#x", "2#0#0", "1#0"} {
 		if _, err := OpenPart(raw, part); err == nil {
 			t.Errorf("part %q opens", part)
