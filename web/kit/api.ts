@@ -11,7 +11,7 @@ export interface Ref { id: string; name: string }
 export interface Page<T> { items: T[]; next_cursor: string }
 
 export interface Session {
-  user: { id: string; name: string; email: string; role: Role; language: Language; signature?: string }
+  user: { id: string; name: string; email: string; role: Role; language: Language; signature?: string; signature_effective?: string; unit_id?: string | null }
   org: Ref
   totp_enabled: boolean
   public_url: string
@@ -31,7 +31,50 @@ export interface ConversationRow {
   snoozed_until: string | null
   tags: string[]
   failed: boolean
+  category?: Category
+  unit?: Ref | null
+  suggestion?: Suggestion | null
+  /** Its messages stand in that conversation now. */
+  joined_into?: string
+  participants?: number
+  /** Where a search found something; only in answers to q=. */
+  hits?: Hit[]
 }
+
+/** Category says that nobody who needs an answer wrote this. */
+export type Category = '' | 'spam' | 'newsletter' | 'notice' | 'blocked'
+
+/** Hit is one place where a search found something; marks are in UTF-16 units of the snippet. */
+export interface Hit { message_id: string; field: 'text' | 'subject' | 'attachment' | 'name' | 'address'; snippet: string; marks: [number, number][] }
+
+export interface Suggestion { kind: 'same_matter' | 'follows'; conversation_id: string; subject?: string; reason: string; number?: string }
+
+/** Participant is a third party in a conversation: sees only what is addressed to them. */
+export type ParticipantRole = 'insurer' | 'expert' | 'workshop' | 'lawyer' | 'other'
+export interface Participant { id: string; name: string; role: ParticipantRole; address: { kind: string; value: string }; added_by: string; added_at: string; messages: number }
+
+/** Preview says who will see what, before it is sent. */
+export interface Preview {
+  recipients: { address: string; name: string; role: 'customer' | 'participant' | 'new'; field: 'to' | 'cc' | 'bcc' }[]
+  quotes: string[]
+  attachments: { id: string; name: string; size: number }[]
+  warnings: string[]
+}
+
+export interface TextBlock { id: string; name: string; shortcut: string; text: string; unit_id: string | null; personal: boolean; updated_at: string }
+export interface Unit { id: string; name: string; signature: string }
+export interface ViewQuery { status?: string; assignee?: string; tag?: string; channel_kind?: string; waiting?: boolean; q?: string; unit_id?: string; category?: string; failed?: boolean }
+export interface SavedView { id: string; name: string; shared: boolean; query: ViewQuery; pos: number; mine?: boolean }
+export interface SenderRule { id: string; address: { kind: string; value: string }; rule: Exclude<Category, ''>; by: string; at: string }
+export interface TagCount { name: string; count: number }
+
+/** Change is what a bulk change does to one conversation, or how it is taken back. */
+export interface Change { status?: Status; assignee_id?: string | null; snoozed_until?: string | null; tags_add?: string[]; tags_remove?: string[] }
+export interface BulkResult { changed: { id: string; undo: Change }[]; failed: { id: string; error: string }[] }
+
+export interface SearchResult { conversations: ConversationRow[]; customers: { id: string; name: string; hits: Hit[] }[] }
+
+export type PresenceState = 'viewing' | 'writing' | 'left'
 
 export interface ReplyOption {
   channel_id: string
@@ -56,10 +99,9 @@ export interface Conversation extends ConversationRow {
   } | null
   reply_options: ReplyOption[]
   also_open: { id: string; subject: string }[]
-  suggestion: { kind: string; conversation_id: string; reason: string } | null
 }
 
-export interface Counts { mine: number; unassigned: number; waiting: number; open: number; work_items: number; uncertain: number }
+export interface Counts { mine: number; unassigned: number; waiting: number; open: number; work_items: number; uncertain: number; mentions?: number }
 
 export interface Mailbox { name: string; address: string }
 
@@ -116,6 +158,13 @@ export interface Message {
   client_id: string
   delivery: Delivery | null
   event?: { type: string; by: string; to: string }
+  /** Who may see it. Without it: the customer, as far as it is no note. */
+  audience?: { customer: boolean; participants: string[] }
+  participant_id?: string
+  mentions?: string[]
+  /** From here on (UTF-16 units of text) earlier mails are quoted. */
+  quoted_from?: number | null
+  authentication?: { result: 'pass' | 'fail' | 'none' | 'temperror'; spf: string; dkim: string; dmarc: string; domain: string } | null
   /** Set by the desk only: still in the local outbox. */
   local?: 'waiting' | 'refused'
 }
@@ -130,6 +179,16 @@ export interface Outgoing {
   address_id?: string
   reply_to?: string
   client_id: string
+  /** A third party instead of the customer, who then does not see it. */
+  participant_id?: string
+  send_at?: string
+  /** false leaves the signature out. */
+  signature?: boolean
+  /** The newest message that the author had seen: if a colleague answered since, the server asks. */
+  seen_message_id?: string
+  anyway?: boolean
+  /** Of notes. */
+  mentions?: string[]
 }
 
 export interface Draft {
@@ -142,6 +201,8 @@ export interface Draft {
   bcc: Mailbox[]
   attachments: Attachment[]
   updated_at: string
+  /** Kept on this device only. */
+  participant_id?: string
 }
 
 export interface Address {
@@ -220,6 +281,7 @@ export interface Staff {
   enabled: boolean
   totp_enabled: boolean
   presence: 'here' | 'away'
+  unit_id?: string | null
   invite_url?: string
 }
 
@@ -241,13 +303,15 @@ export interface WorkItem {
 /** Frame is one line of the live stream. */
 export interface Frame {
   seq?: number
-  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'reload'
+  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'reload'
   id?: string
   conversation?: Omit<ConversationRow, 'unread'> & { unread?: number }
   conversation_id?: string
   message_id?: string
-  state?: DeliveryState
+  state?: DeliveryState | PresenceState
   by?: string
+  staff?: Ref
+  staff_id?: string
 }
 
 /** Problem is an answer of the API that is not a success (RFC 9457), or no answer at all (status 0). */
@@ -259,6 +323,8 @@ export class Problem extends Error {
     readonly remedy = '',
     readonly errors: { location: string; message: string }[] = [],
     readonly retryAfter = 0,
+    /** The whole answer, for what only some problems carry. */
+    readonly more: Record<string, unknown> = {},
   ) {
     super(detail || code || `HTTP ${status}`)
   }
@@ -305,7 +371,7 @@ export async function request<T>(method: string, path: string, body?: unknown, k
     const code = String(data.code ?? '')
     if (res.status === 401 && (code === 'signed_out' || code === '') && !path.startsWith('/api/v1/session')) signedOut()
     throw new Problem(res.status, code, String(data.detail ?? data.title ?? ''), String(data.remedy ?? ''),
-      (data.errors as { location: string; message: string }[]) ?? [], Number(res.headers.get('Retry-After') ?? 0))
+      (data.errors as { location: string; message: string }[]) ?? [], Number(res.headers.get('Retry-After') ?? 0), data)
   }
   return data as T
 }

@@ -1,4 +1,19 @@
 // The icons in use, one import each, so that only these are in the build. Lucide, ISC licence.
+import Archive from '@lucide/svelte/icons/archive'
+import AtSign from '@lucide/svelte/icons/at-sign'
+import Ban from '@lucide/svelte/icons/ban'
+import Bookmark from '@lucide/svelte/icons/bookmark'
+import Calendar from '@lucide/svelte/icons/calendar'
+import Combine from '@lucide/svelte/icons/combine'
+import Eye from '@lucide/svelte/icons/eye'
+import Forward from '@lucide/svelte/icons/forward'
+import Hourglass from '@lucide/svelte/icons/hourglass'
+import Lock from '@lucide/svelte/icons/lock'
+import ReplyAll from '@lucide/svelte/icons/reply-all'
+import Split from '@lucide/svelte/icons/split'
+import SquareCheck from '@lucide/svelte/icons/square-check'
+import Tag from '@lucide/svelte/icons/tag'
+import TextQuote from '@lucide/svelte/icons/text-quote'
 import AlarmClock from '@lucide/svelte/icons/alarm-clock'
 import ArrowLeft from '@lucide/svelte/icons/arrow-left'
 import ArrowRight from '@lucide/svelte/icons/arrow-right'
@@ -49,6 +64,8 @@ import WifiOff from '@lucide/svelte/icons/wifi-off'
 import X from '@lucide/svelte/icons/x'
 
 export const icons = {
+  archive: Archive, at: AtSign, ban: Ban, bookmark: Bookmark, calendar: Calendar, combine: Combine, eye: Eye, forward: Forward, hourglass: Hourglass,
+  lock: Lock, 'reply-all': ReplyAll, scissors: Split, 'square-check': SquareCheck, tag: Tag, blocks: TextQuote,
   'alarm-clock': AlarmClock, 'arrow-left': ArrowLeft, 'arrow-right': ArrowRight, bot: Bot, cable: Cable, check: Check,
   'check-check': CheckCheck, 'chevron-down': ChevronDown, 'chevron-left': ChevronLeft, question: CircleQuestion, clock: Clock,
   contact: Contact, copy: Copy, ellipsis: Ellipsis, file: FileText, hash: Hash, inbox: Inbox, keyboard: Keyboard, grid: LayoutGrid,

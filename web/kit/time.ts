@@ -91,6 +91,9 @@ export function snoozeChoices(now: Date): SnoozeChoice[] {
   return choices
 }
 
+/** local is a moment as <input type="datetime-local"> wants it. */
+export const local = (d: Date) => new Date(d.getTime() - d.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+
 /** size is a file's size for people: "212 KB". */
 export function size(bytes: number, lang: Language): string {
   const n = (x: number) => x.toLocaleString(lang === 'de' ? 'de-DE' : 'en-GB', { maximumFractionDigits: x < 10 ? 1 : 0 })

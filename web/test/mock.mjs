@@ -20,7 +20,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const iso = (t) => new Date(t).toISOString()
   const now = () => Date.now()
   const ago = (ms) => iso(now() - ms)
-  const db = { staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [] }
+  const db = { staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [], blocks: [], units: [], views: [], senders: [], preferences: {}, participants: new Map(), presence: new Map(), mentions: [], joined: [], splits: new Map(), declined: new Set() }
   const live = new Set()
   let seq = 1000
   const log = []
@@ -28,7 +28,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const mode = { send: '' }
 
   // People, channels
-  const person = (name, email, role, presence = 'here') => { const s = { id: id(), name, email, role, enabled: true, totp_enabled: false, presence, language: 'de' }; db.staff.push(s); return s }
+  const person = (name, email, role, presence = 'here') => { const s = { id: id(), name, email, role, enabled: true, totp_enabled: false, presence, language: 'de', unit_id: null }; db.staff.push(s); return s }
   const miriam = person('Miriam Berger', 'miriam@berger.example', 'owner')
   const jonas = person('Jonas Krämer', 'jonas@berger.example', 'advisor')
   const leyla = person('Leyla Aydın', 'leyla@berger.example', 'manager', 'away')
@@ -64,8 +64,9 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     return c
   }
   const row = (c, subject, o = {}) => {
-    const r = { id: id(), subject, status: 'open', customer: { id: c.id, name: c.name }, assignee: null, channel_kind: 'email', last_message_at: ago(hour), last_message: null, waiting_since: null, unread: 0, snoozed_until: null, tags: [], failed: false, ...o }
+    const r = { id: id(), subject, status: 'open', customer: { id: c.id, name: c.name }, assignee: null, channel_kind: 'email', last_message_at: ago(hour), last_message: null, waiting_since: null, unread: 0, snoozed_until: null, tags: [], failed: false, category: '', unit: null, suggestion: null, joined_into: '', participants: 0, ...o }
     db.conversations.push(r)
+    db.participants.set(r.id, [])
     db.messages.set(r.id, [])
     return r
   }
@@ -74,9 +75,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const kind = o.channel ?? r.channel_kind
     const ch = kind === 'telegram' ? tg : mail
     const adr = c?.addresses.find((a) => a.kind === kind)
-    const m = { id: id(), conversation_id: r.id, kind: 'message', direction: 'in', author: 'customer', author_name: '', address: adr?.value ?? '', assurance: adr?.assurance ?? 'observed', subject: r.subject, from: [], to: [], cc: [], bcc: [], text: '', has_html: false, html: '', remote_images: 0, attachments: [], external_id: '', reply_to: '', quote: null, sent_at: iso(now()), edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: '', delivery: null, ...o, channel: o.kind === 'note' || o.kind === 'event' ? null : ch ? { id: ch.id, kind: ch.kind, name: ch.name } : null }
+    const m = { id: id(), conversation_id: r.id, kind: 'message', direction: 'in', author: 'customer', author_name: '', address: adr?.value ?? '', assurance: adr?.assurance ?? 'observed', subject: r.subject, from: [], to: [], cc: [], bcc: [], text: '', has_html: false, html: '', remote_images: 0, attachments: [], external_id: '', reply_to: '', quote: null, sent_at: iso(now()), edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: '', delivery: null, audience: { customer: o.kind !== 'note' && o.kind !== 'event', participants: [] }, quoted_from: null, authentication: null, ...o, channel: o.kind === 'note' || o.kind === 'event' ? null : ch ? { id: ch.id, kind: ch.kind, name: ch.name } : null }
     if (m.author === 'customer' && !m.author_name) m.author_name = r.customer.name
     db.messages.get(r.id).push(m)
+    if (m.kind === 'message' && m.quoted_from === null) { const k = m.text.search(/\n+(Am|On) [^\n]*(schrieb|wrote)[^\n]*:\n>/); if (k > 0) m.quoted_from = k }
     if (m.kind === 'message') {
       r.last_message_at = m.sent_at
       r.last_message = { direction: m.direction, author: m.author, text: m.text.slice(0, 120) }
@@ -130,6 +132,35 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     row(ay, 'Zweitwagen versichern', { assignee: { id: jonas.id, name: jonas.name }, last_message_at: ago(40 * day), last_message: { direction: 'in', author: 'customer', text: 'Danke, alles klar.' } })
     const long = row(to, 'Langer Verlauf', { channel_kind: 'telegram', last_message_at: ago(5 * day) })
     for (let i = 0; i < 180; i++) msg(long, { direction: i % 3 ? 'in' : 'out', author: i % 3 ? 'customer' : 'staff', author_name: i % 3 ? '' : 'Miriam Berger', text: `Nachricht ${i + 1}: ${'ein Satz über die Unterlagen. '.repeat(1 + (i % 4))}`.trim(), sent_at: iso(now() - 6 * day + i * 10 * minute), delivery: i % 3 ? null : sent('read', ago(5 * day)) })
+    golf.tags = ['Kfz', 'Schaden']; police.tags = ['Police']
+    db.messages.get(adr.id)[0].authentication = { result: 'fail', spf: 'fail', dkim: 'none', dmarc: 'fail', domain: 'web.example' }
+
+    // A claim with third parties: the insurer sees only what was forwarded to it.
+    const jv = customer('Jana Vogt', [['email', 'jana.vogt@post.example', 'verified']])
+    const wasser = row(jv, 'Wasserschaden Küche, WS-2026-118', { assignee: { id: miriam.id, name: miriam.name }, tags: ['Schaden', 'Hausrat'], participants: 2 })
+    const wue = { id: id(), name: 'Württembergische', role: 'insurer', address: { kind: 'email', value: 'schaden@wuerttembergische.example' }, added_by: miriam.name, added_at: ago(5 * hour), messages: 2 }
+    const gut = { id: id(), name: 'Sachverständigenbüro Keller', role: 'expert', address: { kind: 'email', value: 'keller@gutachter.example' }, added_by: miriam.name, added_at: ago(4 * hour), messages: 1 }
+    db.participants.get(wasser.id).push(wue, gut)
+    msg(wasser, { text: 'Guten Tag, in unserer Küche ist ein Rohr geplatzt. Die Fotos hänge ich an.', sent_at: ago(6 * hour), assurance: 'verified', authentication: { result: 'pass', spf: 'pass', dkim: 'pass', dmarc: 'pass', domain: 'post.example' }, attachments: [{ id: 'pic3', name: 'Küche.jpg', media_type: 'image/svg+xml', size: 640_000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }, { id: 'pdf3', name: 'Kostenvoranschlag.pdf', media_type: 'application/pdf', size: 181_000, url: '/api/v1/attachments/pdf1', state: 'stored', inline: false }] })
+    msg(wasser, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', address: wue.address.value, to: [{ name: wue.name, address: wue.address.value }], subject: 'WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, anbei die Meldung unserer Kundin. Übernehmen Sie die Trocknung?', sent_at: ago(5 * hour), audience: { customer: false, participants: [wue.id] }, delivery: sent('delivered', ago(5 * hour)) })
+    msg(wasser, { direction: 'in', author: 'participant', author_name: wue.name, participant_id: wue.id, address: wue.address.value, from: [{ name: wue.name, address: wue.address.value }], to: [{ name: '', address: 'service@berger.example' }], cc: [{ name: gut.name, address: gut.address.value }], subject: 'AW: WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, die Trocknung übernehmen wir. Bitte keine Aussage zur Höhe gegenüber der Kundin.\n\nAm 24.11. schrieb Miriam Berger:\n> Guten Tag, anbei die Meldung unserer Kundin.', sent_at: ago(3 * hour), audience: { customer: false, participants: [wue.id, gut.id] } })
+    msg(wasser, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, Frau Vogt, die Trocknung ist zugesagt. Herr Keller sieht sich den Schaden morgen an.', sent_at: ago(2 * hour), cc: [{ name: gut.name, address: gut.address.value }], audience: { customer: true, participants: [gut.id] }, delivery: sent('delivered', ago(2 * hour)) })
+    msg(wasser, { kind: 'note', author: 'staff', direction: 'out', author_name: 'Jonas Krämer', text: '@Miriam Berger Keller kommt um 10 Uhr.', mentions: [miriam.id], sent_at: ago(hour) })
+    db.mentions.push({ conversation_id: wasser.id, staff_id: miriam.id, seen: false })
+    const nach = row(jo, 'Selbstbeteiligung 150 Euro', { channel_kind: 'email' })
+    msg(nach, { text: 'Noch ein Nachtrag zur Police 2027: Der Makler hatte 150 Euro zugesagt. Schein KV-20-4711.', sent_at: ago(4 * hour), assurance: 'verified' })
+    nach.suggestion = { kind: 'same_matter', conversation_id: police.id, subject: police.subject, reason: 'dieselbe Vertragsnummer', number: 'KV-20-4711' }
+    const letter = customer('Branchendienst', [['email', 'news@branche.example', 'claimed']], { advisor: null })
+    const news = row(letter, 'Ihre Neuigkeiten im November', { status: 'closed', category: 'newsletter' })
+    msg(news, { text: 'Das Neueste aus der Branche.', sent_at: ago(2 * day), assurance: 'claimed' })
+    db.senders.push({ id: id(), address: { kind: 'email', value: 'news@branche.example' }, rule: 'newsletter', by: miriam.name, at: ago(2 * day) }, { id: id(), address: { kind: 'email', value: 'gewinn@spam.example' }, rule: 'spam', by: jonas.name, at: ago(9 * day) })
+    db.units.push({ id: id(), name: 'Schaden', signature: 'Ihre Schadenabteilung\nBerger & Partner' }, { id: id(), name: 'Vertrieb', signature: '' })
+    db.staff[0].unit_id = db.units[0].id
+    db.blocks.push(
+      { id: id(), name: 'Begrüßung', shortcut: 'hallo', text: '{{customer.salutation}},\n\nvielen Dank für Ihre Nachricht.', unit_id: null, personal: false, updated_at: ago(20 * day) },
+      { id: id(), name: 'Unterlagen Kfz-Schaden', shortcut: 'kfz', text: '{{customer.salutation}},\n\nbitte senden Sie uns zum Vertrag {{contract.number}} noch Fotos und den Unfallbericht.', unit_id: db.units[0].id, personal: false, updated_at: ago(9 * day) },
+      { id: id(), name: 'Rückruf', shortcut: 'ruf', text: 'Ich rufe Sie heute noch zurück.\n\n{{advisor.name}}', unit_id: null, personal: true, updated_at: ago(day) })
+    db.views.push({ id: id(), name: 'Schäden ohne Antwort', shared: true, query: { status: 'open', tag: 'Schaden' }, pos: 1, mine: true }, { id: id(), name: 'Per E-Mail', shared: false, query: { status: 'open', channel_kind: 'email' }, pos: 2, mine: true })
     db.work.push(
       { id: id(), channel: { id: mail.id, kind: 'email', name: mail.name }, reason: 'Die E-Mail ist beschädigt: Ein Teil hat kein Ende.', error: 'multipart: NextPart: EOF', received_at: ago(6 * hour), sender: 'fax2mail@gateway.example', attempts: 3, state: 'open', size: 48_200, raw: 'From: fax2mail@gateway.example\nTo: service@berger.example\nSubject: Fax 0049309012\nContent-Type: multipart/mixed; boundary="x1"\n\n--x1\nContent-Type: text/plain\n\n1 Seite', raw_type: 'message/rfc822' },
       { id: id(), channel: { id: tg.id, kind: 'telegram', name: tg.name }, reason: 'Telegram meldet etwas, das wir noch nicht kennen.', error: 'unknown update field "gift"', received_at: ago(2 * day), sender: '', attempts: 1, state: 'open', size: 512, raw: '{"update_id":9912,"gift":{"id":"x"}}', raw_type: 'application/json' },
@@ -138,7 +169,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const firstNames = ['Anna', 'Ben', 'Clara', 'David', 'Emine', 'Felix', 'Greta', 'Hasan', 'Ida', 'Jan'], lastNames = ['Schmidt', 'Yılmaz', 'Novak', 'Fischer', 'Weber', 'Öztürk', 'Wagner', 'Kowalski', 'Hoffmann', 'Şahin']
   for (let i = 0; i < rows; i++) {
     const c = { id: id(), name: `${firstNames[i % 10]} ${lastNames[(i / 10 | 0) % 10]} ${i}` }
-    db.conversations.push({ id: id(), subject: `Anliegen ${i}`, status: 'open', customer: c, assignee: null, channel_kind: i % 2 ? 'email' : 'telegram', last_message_at: ago(8 * day + i * 30_000), last_message: { direction: 'in', author: 'customer', text: 'Eine Frage zu meinem Vertrag' }, waiting_since: i % 3 ? null : ago(8 * day + i * 30_000), unread: 0, snoozed_until: null, tags: [], failed: false })
+    db.conversations.push({ id: id(), subject: `Anliegen ${i}`, status: 'open', customer: c, assignee: null, channel_kind: i % 2 ? 'email' : 'telegram', last_message_at: ago(8 * day + i * 30_000), last_message: { direction: 'in', author: 'customer', text: 'Eine Frage zu meinem Vertrag' }, waiting_since: i % 3 ? null : ago(8 * day + i * 30_000), unread: 0, snoozed_until: null, tags: [], failed: false, category: '', unit: null, suggestion: null, joined_into: '', participants: 0 })
   }
 
   // Live
@@ -200,10 +231,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const opts = options(r)
     const o = opts.find((x) => x.channel_kind === r.channel_kind && x.can_send) ?? opts.find((x) => x.can_send)
     const de = db.language === 'de'
-    return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open').map((x) => ({ id: x.id, subject: x.subject })), suggestion: null }
+    return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
   }
   const custOut = (c) => ({ ...c, conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
-  const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature }, org: { id: 'o1', name: 'Berger & Partner' }, totp_enabled: db.totp, public_url: '' } }
+  const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: 'Berger & Partner' }, totp_enabled: db.totp, public_url: '' } }
   const fold = (s) => (s ?? '').normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
   const strip = (m) => { const { gone, ...rest } = m; return rest }
 
@@ -213,9 +244,53 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   }
   function conversations(q) {
     const s = q.get('status'), a = q.get('assignee'), k = q.get('channel_kind'), t = fold(q.get('q'))
-    let all = db.conversations.filter((r) => (!s || r.status === s) && (!k || r.channel_kind === k) && (!a || (a === 'me' ? r.assignee?.id === miriam.id : a === 'none' ? !r.assignee : r.assignee?.id === a)) && (!q.get('waiting') || r.waiting_since) && (!q.get('customer_id') || r.customer.id === q.get('customer_id')) && (!t || fold(r.subject + ' ' + r.customer.name + ' ' + (r.last_message?.text ?? '')).includes(t)))
+    const cat = q.get('category'), tag = q.get('tag'), unit = q.get('unit_id')
+    if (q.get('mentioned')) return list(db.mentions.filter((x) => x.staff_id === miriam.id).sort((x, y) => x.seen - y.seen).map((x) => db.conversations.find((r) => r.id === x.conversation_id)), q)
+    let all = db.conversations.filter((r) => !r.joined_into && (cat ? r.category === cat : !r.category || s === 'closed' || t) && (!tag || r.tags.includes(tag)) && (!unit || r.unit?.id === unit) && (!q.get('failed') || r.failed) && (!s || r.status === s) && (!k || r.channel_kind === k) && (!a || (a === 'me' ? r.assignee?.id === miriam.id : a === 'none' ? !r.assignee : r.assignee?.id === a)) && (!q.get('waiting') || r.waiting_since) && (!q.get('customer_id') || r.customer.id === q.get('customer_id')) && (!t || fold(r.subject + ' ' + r.customer.name + ' ' + (r.last_message?.text ?? '') + ' ' + texts(r)).includes(t)))
+    if (t) all = all.map((r) => ({ ...r, hits: hitsOf(r, t) }))
     all = q.get('waiting') ? all.sort((x, y) => (x.waiting_since < y.waiting_since ? -1 : 1)) : all.sort((x, y) => (x.last_message_at < y.last_message_at ? 1 : -1))
     return list(all, q)
+  }
+
+  const texts = (r) => (db.messages.get(r.id) ?? []).map((x) => `${x.text} ${x.attachments.map((y) => y.name).join(' ')}`).join(' ')
+  // A snippet around each place, marks in UTF-16 units of the snippet. (fold() keeps the length for what is searched here.)
+  function hit(message_id, field, text, t) {
+    const k = fold(text.normalize('NFC')).indexOf(t)
+    if (k < 0) return []
+    const from = Math.max(0, k - 30), snippet = (from ? '…' : '') + text.slice(from, k + t.length + 60).replace(/\n/g, ' '), at = k - from + (from ? 1 : 0)
+    return [{ message_id, field, snippet, marks: [[at, at + t.length]] }]
+  }
+  const hitsOf = (r, t) => [...hit('', 'subject', r.subject, t), ...hit('', 'name', r.customer.name, t), ...(db.messages.get(r.id) ?? []).flatMap((x) => [...hit(x.id, 'text', x.text, t), ...x.attachments.flatMap((y) => hit(x.id, 'attachment', y.name, t))])].slice(0, 5)
+  const signatureOf = () => db.signature || db.units.find((u) => u.id === db.staff[0].unit_id)?.signature || ''
+  // Who gets what, told before and obeyed afterwards.
+  function audienceOf(r, b, add = false) {
+    const people = db.participants.get(r.id)
+    const of = (address, name, field) => {
+      const p = people.find((x) => x.address.value === address)
+      const cust = db.customers.find((x) => x.id === r.customer.id)?.addresses.some((x) => x.value === address)
+      if (!p && !cust && add) people.push({ id: id(), name: name || address, role: b.role ?? 'other', address: { kind: 'email', value: address }, added_by: miriam.name, added_at: iso(now()), messages: 0 })
+      return { address, name: name || p?.name || (cust ? r.customer.name : ''), role: p ? 'participant' : cust ? 'customer' : 'new', field }
+    }
+    const main = b.participant_id ? people.find((x) => x.id === b.participant_id) : null
+    const opt = options(r).find((x) => x.address_id === b.address_id) ?? facts(r).reply
+    const recipients = [...(b.forward ? b.to.map((x) => of(x, b.name, 'to')) : main ? [of(main.address.value, main.name, 'to')] : [{ address: opt?.address ?? '', name: r.customer.name, role: 'customer', field: 'to' }]),
+      ...(b.cc ?? []).map((x) => of(x.address ?? x, x.name, 'cc')), ...(b.bcc ?? []).map((x) => of(x.address ?? x, x.name, 'bcc'))]
+    const cust = recipients.some((x) => x.role === 'customer'), third = recipients.some((x) => x.role !== 'customer')
+    r.participants = people.length
+    return { recipients, customer: cust, ids: people.filter((p) => recipients.some((x) => x.address === p.address.value)).map((p) => p.id), warnings: [...(recipients.some((x) => x.role === 'new') ? ['new_outsider'] : []), ...(cust && third ? ['customer_and_third_party'] : [])] }
+  }
+  function change(r, c) {
+    const undo = {}
+    const ev = (type, to = '') => messageFrame(msg(r, { kind: 'event', event: { type, by: db.staff[0].name, to } }))
+    if (c.status && c.status !== r.status) { undo.status = r.status; if (r.status === 'snoozed') undo.snoozed_until = r.snoozed_until; if (db.messages.has(r.id)) ev(c.status === 'closed' ? 'closed' : c.status === 'snoozed' ? 'snoozed' : 'reopened', c.snoozed_until ?? ''); r.status = c.status; if (c.status !== 'snoozed') r.snoozed_until = null; if (c.status === 'closed') r.waiting_since = null }
+    if (c.snoozed_until) r.snoozed_until = c.snoozed_until
+    if ('assignee_id' in c) { undo.assignee_id = r.assignee?.id ?? null; const s = db.staff.find((x) => x.id === c.assignee_id); r.assignee = s ? { id: s.id, name: s.name } : null; if (db.messages.has(r.id)) ev('assigned', s?.name ?? '') }
+    const added = (c.tags_add ?? []).filter((x) => !r.tags.includes(x)), gone = (c.tags_remove ?? []).filter((x) => r.tags.includes(x))
+    if (added.length) undo.tags_remove = added
+    if (gone.length) undo.tags_add = gone
+    r.tags = [...r.tags.filter((x) => !gone.includes(x)), ...added]
+    rowFrame(r)
+    return undo
   }
 
   const server = http.createServer((req, res) => {
@@ -241,8 +316,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (path === '/mock/mode') { Object.assign(mode, b); return send(204) }
       if (path === '/mock/typing') { frame({ kind: 'typing', conversation_id: b.id, by: 'customer' }, false); return send(204) }
       if (path === '/mock/requests') return send(200, db.requests)
-      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject })))
+      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject, audience: x.audience, mentions: x.mentions ?? [], signature: x.signature ?? '', undo_until: x.delivery?.undo_until ?? null })))
       if (path === '/mock/burst') { const rs = db.conversations.filter((r) => r.status === 'open').slice(0, 400); let i = 0; const end = now() + (b.ms ?? 2000); const tick = () => { if (now() > end) return; for (let k = 0; k < 5; k++) { const r = rs[(i++ * 37) % rs.length]; r.last_message_at = iso(now() + i / 1000); r.last_message = { direction: 'in', author: 'customer', text: `Stoß ${i}` }; rowFrame(r) } setTimeout(tick, 16) }; tick(); return send(204) }
+      if (path === '/mock/presence') { const st = db.staff[b.staff ?? 1]; if (!db.presence.has(b.id)) db.presence.set(b.id, new Map()); if (b.state === 'left') db.presence.get(b.id).delete(st.id); else db.presence.get(b.id).set(st.id, { staff: { id: st.id, name: st.name }, state: b.state }); frame({ kind: 'presence', conversation_id: b.id, staff: { id: st.id, name: st.name }, state: b.state }, false); return send(204) }
+      if (path === '/mock/colleague') { const r = db.conversations.find((x) => x.id === b.id); const x = msg(r, { direction: 'out', author: 'staff', author_name: db.staff[1].name, text: b.text, delivery: sent('sent', iso(now())) }); if (!b.silent) { messageFrame(x); rowFrame(r) } return send(200, x) }
       if (path === '/mock/signout') { db.signedIn = false; return send(204) }
 
       // The demo's customer side
@@ -302,6 +379,44 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         const l = [...live].at(-1); l.close = () => req.socket.destroy()
         res.on('close', leave)
         return
+      }
+      if (a === 'me') {
+        if (i === 'preferences') { if (m === 'PUT') { db.preferences = b; return send(200, b) } return send(200, db.preferences) }
+        if (m === 'PATCH') { if (b.signature !== undefined) db.signature = b.signature; return send(200, { ...sess().user, signature_effective: signatureOf() }) }
+        return send(200, { ...sess().user, signature_effective: signatureOf() })
+      }
+      if (a === 'search') {
+        const t = fold(q.get('q'))
+        return send(200, { conversations: conversations(q).items, customers: db.customers.flatMap((c) => { const hits = [...hit('', 'name', c.name, t), ...c.addresses.flatMap((x) => hit('', 'address', x.value, t))]; return hits.length ? [{ id: c.id, name: c.name, hits }] : [] }) })
+      }
+      if (a === 'tags') { const n = new Map(); for (const r of db.conversations) for (const x of r.tags) n.set(x, (n.get(x) ?? 0) + 1); return send(200, { items: [...n].map(([name, count]) => ({ name, count })).sort((x, y) => y.count - x.count), next_cursor: '' }) }
+      if (a === 'text-blocks' && sub === 'render') {
+        const x = db.blocks.find((y) => y.id === i), r = db.conversations.find((y) => y.id === b.conversation_id)
+        const missing = []
+        const values = { 'customer.name': r?.customer.name, 'customer.first_name': r?.customer.name.split(' ')[0], 'customer.last_name': r?.customer.name.split(' ').at(-1), 'customer.salutation': r && `Guten Tag ${r.customer.name}`, 'advisor.name': db.staff[0].name, 'advisor.email': db.staff[0].email, 'unit.name': db.units.find((u) => u.id === db.staff[0].unit_id)?.name, 'org.name': 'Berger & Partner', 'conversation.subject': r?.subject, number: r?.id.slice(0, 8), today: '24.11.2026' }
+        const text = x.text.replace(/\{\{\s*([\w.]+)\s*\}\}/g, (all, k) => values[k] || (missing.push(k), all))
+        return send(200, { text, missing })
+      }
+      const shelf = { 'text-blocks': 'blocks', units: 'units', views: 'views', senders: 'senders' }[a]
+      if (shelf) {
+        const l = db[shelf]
+        if (m === 'GET') return send(200, { items: shelf === 'views' ? l.slice().sort((x, y) => x.pos - y.pos) : l, next_cursor: '' })
+        if (m === 'DELETE') { const k = l.findIndex((x) => x.id === i); if (k < 0) return problem(404, 'not_found', 'Gibt es nicht.'); l.splice(k, 1); return send(204) }
+        if ('name' in b && !b.name.trim()) return problem(422, 'invalid', 'Ein Name wird gebraucht.', { errors: [{ location: 'body.name', message: 'Ein Name wird gebraucht.' }] })
+        if (shelf === 'blocks' && b.text) {
+          const known = ['customer.name', 'customer.first_name', 'customer.last_name', 'customer.salutation', 'advisor.name', 'advisor.email', 'unit.name', 'org.name', 'conversation.subject', 'number', 'today', 'contract.number']
+          const bad = [...b.text.matchAll(/\{\{\s*([\w.]+)\s*\}\}/g)].map((x) => x[1]).find((x) => !known.includes(x))
+          if (bad) return problem(422, 'unknown_variable', `{{${bad}}} gibt es nicht.`, { errors: [{ location: 'body.text', message: `{{${bad}}} gibt es nicht. Möglich sind: ${known.map((x) => `{{${x}}}`).join(' ')}` }] })
+        }
+        if (m === 'POST') {
+          const x = { id: id(), ...(shelf === 'views' ? { shared: false, mine: true, pos: Math.max(0, ...l.map((y) => y.pos)) + 1 } : shelf === 'senders' ? { by: db.staff[0].name, at: iso(now()) } : shelf === 'blocks' ? { shortcut: '', unit_id: null, personal: false, updated_at: iso(now()) } : { signature: '' }), ...b }
+          l.push(x)
+          return send(201, x)
+        }
+        const x = l.find((y) => y.id === i)
+        if (!x) return problem(404, 'not_found', 'Gibt es nicht.')
+        Object.assign(x, b)
+        return send(200, x)
       }
       if (a === 'channel-kinds') return send(200, { items: kinds })
       if (a === 'staff') {
@@ -383,7 +498,8 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         return send(200, custOut(c))
       }
       if (a === 'conversations') {
-        if (i === 'counts') { const o = db.conversations.filter((r) => r.status === 'open'); return send(200, { mine: o.filter((r) => r.assignee?.id === miriam.id).length, unassigned: o.filter((r) => !r.assignee).length, waiting: o.filter((r) => r.waiting_since).length, open: o.length, work_items: db.work.filter((w) => w.state === 'open').length, uncertain: troubles('uncertain').length }) }
+        if (i === 'counts') { const o = db.conversations.filter((r) => r.status === 'open'); return send(200, { mine: o.filter((r) => r.assignee?.id === miriam.id).length, unassigned: o.filter((r) => !r.assignee).length, waiting: o.filter((r) => r.waiting_since).length, open: o.length, work_items: db.work.filter((w) => w.state === 'open').length, uncertain: troubles('uncertain').length, mentions: db.mentions.filter((x) => x.staff_id === miriam.id && !x.seen).length }) }
+        if (i === 'bulk') { const changed = [], failed = []; for (const it of b.items) { const r = db.conversations.find((x) => x.id === it.id); if (!r) failed.push({ id: it.id, error: 'Gibt es nicht.' }); else changed.push({ id: r.id, undo: change(r, it.change) }) } return send(200, { changed, failed }) }
         if (!i) {
           if (m === 'GET') return send(200, conversations(q))
           let c = db.customers.find((x) => x.id === b.customer_id)
@@ -397,31 +513,105 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         const r = db.conversations.find((x) => x.id === i)
         if (!r) return problem(404, 'not_found', 'Dieses Gespräch gibt es nicht.')
         if (!db.messages.has(r.id)) { db.messages.set(r.id, []); if (!db.customers.some((x) => x.id === r.customer.id)) db.customers.push({ ...custStub(r.customer) }); msg(r, { text: 'Eine Frage zu meinem Vertrag', sent_at: r.last_message_at }) }
+        if (!db.participants.has(r.id)) db.participants.set(r.id, [])
+        const people = db.participants.get(r.id), l = db.messages.get(r.id)
+        if (sub === 'participants') {
+          if (m === 'GET') return send(200, { items: people, next_cursor: '' })
+          if (m === 'DELETE') { const k = people.findIndex((x) => x.id === p[3]); if (k >= 0) people.splice(k, 1); r.participants = people.length; rowFrame(r); return send(204) }
+          const value = b.email ?? b.address?.value ?? ''
+          if (!value.includes('@')) return problem(422, 'invalid', 'Das ist keine E-Mail-Adresse.', { errors: [{ location: 'body.email', message: 'Das ist keine E-Mail-Adresse.' }] })
+          const x = { id: id(), name: b.name || value, role: b.role ?? 'other', address: { kind: 'email', value }, added_by: db.staff[0].name, added_at: iso(now()), messages: 0 }
+          people.push(x); r.participants = people.length; rowFrame(r)
+          return send(201, x)
+        }
+        if (sub === 'presence') {
+          if (m === 'GET') return send(200, { items: [...(db.presence.get(r.id)?.values() ?? [])], next_cursor: '' })
+          frame({ kind: 'presence', conversation_id: r.id, staff: { id: db.staff[0].id, name: db.staff[0].name }, state: b.state }, false)
+          return send(204)
+        }
+        if (sub === 'join' || sub === 'unjoin') {
+          const o = db.conversations.find((x) => x.id === b.with)
+          if (!o) return problem(404, 'not_found', 'Dieses Gespräch gibt es nicht.')
+          if (sub === 'join') {
+            if (o.customer.id !== r.customer.id && !b.as_participant) return problem(409, 'other_customer', `Das andere Gespräch gehört zu ${o.customer.name}.`)
+            const moved = db.messages.get(o.id) ?? []
+            db.joined.push({ into: r.id, from: o.id, ids: moved.map((x) => x.id) })
+            moved.forEach((x) => (x.conversation_id = r.id)); l.push(...moved); db.messages.set(o.id, [])
+            o.joined_into = r.id; o.status = 'closed'; r.suggestion = null
+          } else {
+            const j = db.joined.findLast((x) => x.into === r.id && x.from === o.id)
+            if (!j) return problem(409, 'not_joined', 'Die beiden sind nicht zusammengelegt.')
+            const back = l.filter((x) => j.ids.includes(x.id)); db.messages.set(r.id, l.filter((x) => !j.ids.includes(x.id))); db.messages.set(o.id, back); back.forEach((x) => (x.conversation_id = o.id))
+            o.joined_into = ''; o.status = 'open'; db.joined.splice(db.joined.indexOf(j), 1)
+          }
+          rowFrame(o); rowFrame(r)
+          return send(200, facts(r))
+        }
+        if (sub === 'split') {
+          const moved = l.filter((x) => b.message_ids.includes(x.id))
+          if (!moved.length) return problem(422, 'invalid', 'Wählen Sie mindestens eine Nachricht.')
+          const c = db.customers.find((x) => x.id === r.customer.id)
+          const n = row(c, b.subject || r.subject, { channel_kind: r.channel_kind, assignee: r.assignee, last_message_at: moved.at(-1).sent_at, last_message: { direction: moved.at(-1).direction, author: moved.at(-1).author, text: moved.at(-1).text.slice(0, 120) } })
+          db.messages.set(r.id, l.filter((x) => !moved.includes(x))); db.messages.set(n.id, moved); moved.forEach((x) => (x.conversation_id = n.id)); db.splits.set(n.id, r.id)
+          rowFrame(r); rowFrame(n)
+          return send(201, n)
+        }
+        if (sub === 'rejoin') { const to = db.conversations.find((x) => x.id === db.splits.get(r.id)); db.messages.get(to.id).push(...l); l.forEach((x) => (x.conversation_id = to.id)); db.messages.set(r.id, []); r.joined_into = to.id; r.status = 'closed'; rowFrame(r); rowFrame(to); return send(200, facts(to)) }
+        if (sub === 'suggestion') { db.declined.add(r.id); return send(204) }
+        if (sub === 'category') {
+          if (m === 'DELETE') { r.category = ''; r.status = r.was ?? 'open'; db.senders = db.senders.filter((x) => x.conversation !== r.id) } else {
+            r.was = r.status; r.category = b.category; r.status = 'closed'; r.waiting_since = null
+            const adr = db.customers.find((x) => x.id === r.customer.id)?.addresses[0]
+            if (b.learn && adr) db.senders.push({ id: id(), address: { kind: adr.kind, value: adr.value }, rule: b.category, by: db.staff[0].name, at: iso(now()), conversation: r.id })
+          }
+          rowFrame(r)
+          return send(200, r)
+        }
+        if (sub === 'forward') {
+          const twin = l.find((x) => x.client_id === b.client_id)
+          if (twin) return send(200, strip(twin))
+          const bad = [...b.to, ...(b.cc ?? []), ...(b.bcc ?? [])].find((x) => !/^[^@\s]+@[^@\s]+$/.test(x))
+          if (bad) return problem(422, 'invalid', `„${bad}“ ist keine E-Mail-Adresse.`, { errors: [{ location: 'body.to', message: `„${bad}“ ist keine E-Mail-Adresse.` }] })
+          audienceOf(r, { ...b, forward: true }, true)
+          const who = audienceOf(r, { ...b, forward: true })
+          const from = l.filter((x) => b.message_ids.includes(x.id))
+          const x = msg(r, { channel: 'email', direction: 'out', author: 'staff', author_name: db.staff[0].name, address: b.to[0], to: b.to.map((y) => ({ name: '', address: y })), cc: (b.cc ?? []).map((y) => ({ name: '', address: y })), subject: b.subject, text: b.text, client_id: b.client_id, attachments: from.flatMap((y) => y.attachments).filter((y) => !b.attachment_ids || b.attachment_ids.includes(y.id)), audience: { customer: false, participants: who.ids }, delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
+          deliver(x, ['sending', 'sent', 'delivered'])
+          messageFrame(x); rowFrame(r)
+          return send(201, strip(x))
+        }
+        if (sub === 'messages' && p[3] === 'preview') {
+          const w = audienceOf(r, b)
+          return send(200, { recipients: w.recipients, quotes: b.reply_to ? [b.reply_to] : [], attachments: [], warnings: w.warnings })
+        }
         if (sub === 'messages') {
           if (m === 'GET') { const all = db.messages.get(r.id).slice().sort((x, y) => (x.sent_at < y.sent_at ? -1 : 1)); const end = q.get('cursor') ? Number(q.get('cursor')) : all.length, from = Math.max(0, end - Number(q.get('limit') || 50)); return send(200, { items: all.slice(from, end).map(strip), next_cursor: from > 0 ? String(from) : '' }) }
           const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id)
           if (twin) return send(200, strip(twin))
+          const since = b.seen_message_id ? l.slice(l.findIndex((x) => x.id === b.seen_message_id) + 1).find((x) => x.kind === 'message' && x.author === 'staff' && x.author_name !== db.staff[0].name) : null
+          if (since && !b.anyway) return problem(409, 'answered_meanwhile', `${since.author_name} hat inzwischen geantwortet.`, { by: since.author_name, message_id: since.id })
           if (mode.send === 'refuse') return problem(422, 'not_allowed', 'Der Kanal nimmt diese Nachricht nicht an.', { remedy: 'Wählen Sie einen anderen Kanal.' })
           if (mode.send === 'lose') { mode.send = ''; make(); return req.socket.destroy() }
           return send(201, strip(make()))
           function make() {
             const ch = db.channels.find((x) => x.id === b.channel_id) ?? mail
             const qm = b.reply_to && db.messages.get(r.id).find((x) => x.id === b.reply_to)
-            const x = msg(r, { channel: ch.kind, direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text, subject: b.subject ?? r.subject, client_id: b.client_id, cc: b.cc ?? [], bcc: b.bcc ?? [], reply_to: b.reply_to ?? '', quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null, attachments: (b.attachments ?? []).map((k) => { const { raw: _, ...at } = db.attachments.get(k); return at }), delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
+            const late = b.send_at && Date.parse(b.send_at) > now()
+            audienceOf(r, b, true)
+            const who = audienceOf(r, b), main = people.find((y) => y.id === b.participant_id)
+            const sig = kinds.find((k) => k.kind === ch.kind)?.capabilities.subject && b.signature !== false ? signatureOf() : ''
+            const x = msg(r, { channel: main ? 'email' : ch.kind, ...(main ? { address: main.address.value, to: [{ name: main.name, address: main.address.value }] } : {}), audience: { customer: who.customer, participants: who.ids }, signature: sig, direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text + (sig ? `\n\n-- \n${sig}` : ''), subject: b.subject ?? r.subject, client_id: b.client_id, cc: b.cc ?? [], bcc: b.bcc ?? [], reply_to: b.reply_to ?? '', quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null, attachments: (b.attachments ?? []).map((k) => { const { raw: _, ...at } = db.attachments.get(k); return at }), delivery: { ...sent('queued', iso(now())), undo_until: late ? b.send_at : iso(now() + hold) } })
             r.waiting_since = null
-            deliver(x, mode.send === 'fail' ? ['sending', 'failed'] : ['sending', 'sent', 'delivered', 'read'])
+            if (!late) deliver(x, mode.send === 'fail' ? ['sending', 'failed'] : ['sending', 'sent', 'delivered', 'read'])
             messageFrame(x); rowFrame(r)
             return x
           }
         }
-        if (sub === 'notes') { const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id); const x = twin ?? msg(r, { kind: 'note', direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text, client_id: b.client_id }); messageFrame(x); return send(201, strip(x)) }
-        if (sub === 'read') { r.unread = 0; return send(204) }
+        if (sub === 'notes') { const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id); const x = twin ?? msg(r, { kind: 'note', direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text, mentions: b.mentions ?? [], client_id: b.client_id }); for (const st of b.mentions ?? []) { db.mentions.push({ conversation_id: r.id, staff_id: st, seen: false }); frame({ kind: 'mention', conversation_id: r.id, message_id: x.id, staff_id: st }) } messageFrame(x); return send(201, strip(x)) }
+        if (sub === 'read') { r.unread = 0; db.mentions.forEach((x) => { if (x.conversation_id === r.id && x.staff_id === miriam.id) x.seen = true }); return send(204) }
         if (sub === 'draft') { if (m === 'PUT') { db.drafts.set(r.id, b); return send(204) } if (m === 'DELETE') { db.drafts.delete(r.id); return send(204) } return db.drafts.has(r.id) ? send(200, db.drafts.get(r.id)) : send(204) }
         if (m === 'PATCH') {
-          const ev = (type, to = '') => messageFrame(msg(r, { kind: 'event', event: { type, by: db.staff[0].name, to } }))
-          if (b.status && b.status !== r.status) { ev(b.status === 'closed' ? 'closed' : b.status === 'snoozed' ? 'snoozed' : 'reopened', b.snoozed_until ?? ''); r.status = b.status; if (b.status !== 'snoozed') r.snoozed_until = null; if (b.status === 'closed') r.waiting_since = null }
-          if (b.snoozed_until) r.snoozed_until = b.snoozed_until
-          if ('assignee_id' in b) { const s = db.staff.find((x) => x.id === b.assignee_id); r.assignee = s ? { id: s.id, name: s.name } : null; ev('assigned', s?.name ?? '') }
+          change(r, { ...b, ...(b.tags ? { tags_add: b.tags.filter((x) => !r.tags.includes(x)), tags_remove: r.tags.filter((x) => !b.tags.includes(x)) } : {}) })
           if (b.subject !== undefined) r.subject = b.subject
           rowFrame(r)
           return send(200, r)

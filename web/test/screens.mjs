@@ -21,6 +21,8 @@ const house = async (lang) => {
 const houses = { de: await house('de'), en: await house('en') }
 const { db } = houses.de.full, full = 'full', bare = 'bare', first = 'first'   // ids are counted up, alike in each
 const id = (i) => db.conversations[i].id
+const idOf = (subject) => db.conversations.find((r) => r.subject.startsWith(subject)).id
+const wasser = idOf('Wasserschaden'), messages = (conversation) => db.messages.get(conversation)
 const narrow = (p) => p.viewportSize().width < 720
 const key = async (p, k) => { await p.getByTestId('message').first().waitFor(); await p.keyboard.press(k) }
 
@@ -55,6 +57,29 @@ const screens = {
   play: [full, `/play?customer=${db.customers[0].id}&channel=telegram`], 'play-mail': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`],
   'play-mail-open': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.locator('.mailrow').last().click() }],
   'play-mail-write': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.getByRole('button', { name: /^(Neue E-Mail|New e-mail)$/ }).click() }],
+  third: [full, `/c/${wasser}?view=mine`, async (p) => { const m = p.getByTestId('message').nth(2); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menuitem').nth(0).click(); await p.getByTestId('readers').waitFor() }],
+  mixed: [full, `/c/${id(0)}?view=mine`, async (p) => { const m = p.getByTestId('message').first(); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menuitem').nth(1).click(); await p.getByTestId('readers').waitFor(); await p.keyboard.type('Hallo'); await p.getByTestId('send').click(); await p.getByRole('dialog').waitFor() }],
+  forward: [full, `/c/${wasser}?view=mine&forward=${messages(wasser)[0].id}`, async (p) => { await p.locator('#fwd-to').waitFor() }],
+  people: [full, `/c/${wasser}?view=mine`, async (p) => { if (p.viewportSize().width < 1200) { await p.getByRole('button', { name: /^(Kunde|Customer)$/ }).click() } await p.getByTestId('people').getByRole('button').last().click() }],
+  suggestion: [full, `/c/${idOf('Selbstbeteiligung')}?view=all`, async (p) => { await p.getByTestId('suggestion').waitFor() }],
+  join: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'Control+k'); await p.getByRole('combobox').fill(await p.evaluate(() => document.documentElement.lang) === 'en' ? 'join' : 'zusammenlegen'); await p.keyboard.press('Enter'); await p.locator('.picks').waitFor() }],
+  'choose-messages': [full, `/c/${wasser}?view=mine`, async (p) => { const m = p.getByTestId('message').first(); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menuitem').nth(2).click(); await p.getByTestId('choosebar').waitFor() }],
+  'send-later': [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'r'); await p.keyboard.type('Bis morgen'); await p.getByTestId('send-later').click(); await p.getByRole('menu').waitFor() }],
+  slash: [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'r'); await p.keyboard.type(' /'); await p.getByRole('listbox').waitFor() }],
+  'block-picker': [full, `/c/${id(4)}?view=mine`, async (p) => { await key(p, 'b'); await p.getByRole('option').first().waitFor() }],
+  mention: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'n'); await p.keyboard.type(' @'); await p.getByRole('listbox').waitFor() }],
+  collision: [full, `/c/${id(5)}?view=mine&status=snoozed`, async (p) => { await key(p, 'r'); await p.keyboard.type('Bitte die neue Anschrift.'); await fetch(new URL('/mock/colleague', p.url()), { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: id(5), text: 'Wir brauchen nur die neue Anschrift und den Einzugstag.', silent: true }) }); await p.getByTestId('send').click(); await p.getByRole('dialog').waitFor() }],
+  presence: [full, `/c/${id(6)}?view=all&status=closed`, async (p) => { await p.getByTestId('message').first().waitFor(); await fetch(new URL('/mock/presence', p.url()), { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: id(6), state: 'writing' }) }); await p.getByTestId('presence').waitFor() }],
+  unconfirmed: [full, `/c/${id(3)}?view=all`, async (p) => { await p.locator('.auth summary').click() }],
+  tags: [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 't'); await p.getByRole('option').first().waitFor() }],
+  bulk: [full, '/?view=all', async (p) => { await p.getByTestId('inbox').waitFor(); await p.locator('.row').first().focus(); await p.keyboard.press('x'); await p.getByTestId('bulk').waitFor() }],
+  filter: [full, '/?view=all&tag=Schaden', async (p) => { await p.getByTestId('filter').click(); await p.getByRole('dialog').waitFor() }],
+  'saved-view': [full, `/?view=saved&v=${db.views[0].id}`], 'view-longest': [full, '/?view=waiting'], 'view-mentions': [full, '/?view=mentions'], 'view-category': [full, '/?view=all&category=newsletter'],
+  'view-save': [full, '/?view=all&channel=email', async (p) => { await p.locator('.filters button').click(); await p.getByRole('dialog').waitFor() }],
+  'inbox-found': [full, '/?view=all&q=Unfallbericht'], search: [full, '/search?q=Schaden'], 'search-start': [full, '/search'], 'search-none': [full, '/search?q=nichtsda'],
+  'text-blocks': [full, '/settings/text-blocks'], 'text-blocks-empty': [bare, '/settings/text-blocks'], 'text-block': [full, `/settings/text-blocks?edit=${db.blocks[1].id}`],
+  units: [full, '/settings/units'], 'units-empty': [bare, '/settings/units'], unit: [full, '/settings/units?edit=new'], senders: [full, '/settings/senders'], 'senders-empty': [bare, '/settings/senders'],
+  'keys-change': [full, '/?view=mine', async (p) => { await p.keyboard.press('?'); await p.locator('dialog footer button').click(); await p.locator('dialog .keys button').first().waitFor() }],
 }
 
 let bad = 0, seen = 0

@@ -45,7 +45,7 @@ export async function keepRemote(conversation: string, d: Draft): Promise<boolea
   try {
     const path = `/api/v1/conversations/${conversation}/draft`
     if (isEmpty(d)) await del(path)
-    else await put(path, d)
+    else { const { participant_id: _, ...body } = d; await put(path, body) }
     return true
   } catch (e) {
     return e instanceof Problem && e.status === 404

@@ -42,9 +42,15 @@ class Keys {
     if (this.run(c)) e.preventDefault()
   }
 
-  set(s: KeySettings) {
+  /** Told of every change made here, to keep it for the person's other devices. */
+  changed: ((s: KeySettings) => void) | null = null
+  take(s: KeySettings) {
     this.settings = s
     store.set('rw:keys', JSON.stringify(s))
+  }
+  set(s: KeySettings) {
+    this.take(s)
+    this.changed?.(s)
   }
   remap(a: Action, key: string) { this.set(remap(a, key, this.settings)) }
   key(a: Action) { return keyOf(a, this.settings) }

@@ -15,12 +15,14 @@ export interface Batch {
   messages: Map<string, string>   // message id → conversation id, each once
   deliveries: Frame[]
   typing: Frame[]
+  presence: Frame[]
+  mentions: Frame[]
   things: Set<string>             // "channel:ID", "staff:ID" …: to be loaded again
 }
 
 /** batch folds frames that came together into what there is to do. */
 export function batch(frames: Frame[]): Batch {
-  const b: Batch = { seq: 0, hello: false, reload: false, conversations: [], messages: new Map(), deliveries: [], typing: [], things: new Set() }
+  const b: Batch = { seq: 0, hello: false, reload: false, conversations: [], messages: new Map(), deliveries: [], typing: [], presence: [], mentions: [], things: new Set() }
   for (const f of frames) {
     if (f.seq && f.seq > b.seq) b.seq = f.seq
     switch (f.kind) {
@@ -30,7 +32,9 @@ export function batch(frames: Frame[]): Batch {
       case 'message': if (f.id) b.messages.set(f.id, f.conversation_id ?? ''); break
       case 'delivery': b.deliveries.push(f); break
       case 'typing': b.typing.push(f); break
-      case 'channel': case 'staff': case 'customer': case 'work_item': b.things.add(`${f.kind}:${f.id ?? ''}`); break
+      case 'presence': b.presence.push(f); break
+      case 'mention': b.mentions.push(f); break
+      case 'view': case 'text_block': case 'tag': case 'channel': case 'staff': case 'customer': case 'work_item': b.things.add(`${f.kind}:${f.id ?? ''}`); break
     }
   }
   return b

@@ -1,5 +1,5 @@
 // Messages on their way from this device to the server. Each has a client_id: however often it is tried, it is sent once.
-import { post, Problem, type Attachment, type Message, type Outgoing } from '../../kit/api'
+import { post, Problem, uuid, type Attachment, type Message, type Outgoing } from '../../kit/api'
 import { store } from '../../kit/device.svelte'
 import { backoff } from './livecore'
 import { session } from './session.svelte'
@@ -13,6 +13,8 @@ export interface Parcel {
   at: string
   attachments: Attachment[]
   label: { channel_kind: string; channel_name: string; address: string }
+  /** Who will see it; shown while it lies here. */
+  audience?: { customer: boolean; participants: string[] }
 }
 
 type Fate = { message: Message } | { refused: Problem } | { waiting: true }
@@ -70,10 +72,11 @@ class Outbox {
     if (going) return going
     const run = (async (): Promise<Fate> => {
       const path = `/api/v1/conversations/${p.conversation}/${p.note ? 'notes' : 'messages'}`
-      const body = p.note ? { text: p.out.text, client_id: id } : p.out
+      const body = p.note ? { text: p.out.text, client_id: id, ...(p.out.mentions?.length ? { mentions: p.out.mentions } : {}) } : p.out
       let f: Fate
       try {
-        f = { message: await post<Message>(path, body, id) }
+        // After a question (409) the same message comes again with "anyway": another request, so another key.
+        f = { message: await post<Message>(path, body, p.out.anyway ? uuid() : id) }
         this.remove(id)
         this.tries = 0
       } catch (e) {

@@ -7,12 +7,20 @@ export interface Filter {
   channel: string
   q: string
   failed?: boolean
+  tag?: string
+  unit?: string
+  category?: string
+  mentioned?: boolean
 }
 
 /** matches says whether a row belongs into the view. Text search is the server's business: such a list takes no new rows. */
 export function matches(row: ConversationRow, f: Filter, me: string): boolean {
-  if (f.q) return false
+  if (f.q || f.mentioned) return false   // only the server knows what belongs here
+  if (row.joined_into) return false
   if (f.failed) return row.failed
+  if (f.category ? row.category !== f.category : row.category && row.status !== 'closed') return false
+  if (f.tag && !row.tags.includes(f.tag)) return false
+  if (f.unit && row.unit?.id !== f.unit) return false
   if (f.status === 'waiting' ? row.status !== 'open' || !row.waiting_since : row.status !== f.status) return false
   if (f.assignee === 'me' ? row.assignee?.id !== me : f.assignee === 'none' ? row.assignee !== null : f.assignee !== '' && row.assignee?.id !== f.assignee) return false
   return f.channel === '' || row.channel_kind === f.channel
@@ -113,7 +121,7 @@ export function applyLive(rows: Rows, incoming: Omit<ConversationRow, 'unread'> 
   if (incoming.id === openId) unread = 0
   const row: ConversationRow = { ...incoming, unread }
   if (matches(row, rows.filter, rows.me)) rows.insert(row, complete)
-  else if (rows.filter.q && old) rows.insert(row, complete)
+  else if ((rows.filter.q || rows.filter.mentioned) && old) rows.insert({ ...row, hits: old.hits }, complete)
   else rows.remove(row.id)
   return row
 }

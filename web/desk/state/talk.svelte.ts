@@ -1,5 +1,5 @@
 // One open conversation: its facts, its messages, and what this device is still sending.
-import { get, post, Problem, type Conversation, type ConversationRow, type Delivery, type Message, type Page } from '../../kit/api'
+import { del, get, post, Problem, type Conversation, type ConversationRow, type Delivery, type DeliveryState, type Message, type Page, type Participant, type PresenceState } from '../../kit/api'
 import { i18n } from '../../kit/i18n.svelte'
 import { toasts } from '../../kit/toasts.svelte'
 import { session } from './session.svelte'
@@ -17,6 +17,12 @@ export class Talk {
   loadingOlder = $state(false)
   error = $state.raw<unknown>(null)
   typing = $state('')
+  /** Third parties of this conversation. */
+  people = $state.raw<Participant[]>([])
+  /** Colleagues who look at it, or write, just now. */
+  present = $state.raw<{ id: string; name: string; state: PresenceState; at: number }[]>([])
+  /** A colleague answered while this was written: what they wrote, and what waits for a decision. */
+  collision = $state.raw<{ parcel: Parcel; by: string; message: Message | null } | null>(null)
   /** Counts up when the text of a cancelled or refused message comes back. */
   returned = $state.raw<{ parcel: Parcel; n: number } | null>(null)
   private cursor = ''
@@ -34,6 +40,14 @@ export class Talk {
       outbox.onFate((p, f) => {
         if (p.conversation !== id) return
         if ('message' in f) this.take([f.message])
+        if ('refused' in f && f.refused.code === 'answered_meanwhile') {
+          const said = f.refused.more, id = String(said.message_id ?? '')
+          this.giveBack(p)
+          this.collision = { parcel: p, by: String(said.by ?? ''), message: this.messages.find((m) => m.id === id) ?? null }
+          void this.load()
+          if (id) get<Message>(`/api/v1/messages/${id}`).then((m) => { if (this.collision?.parcel === p) this.collision = { ...this.collision, message: m } }, () => {})
+          return
+        }
         if ('refused' in f) {
           toasts.bad(`${sentence(f.refused)} ${i18n.t.notSent}`)
           this.giveBack(p)
@@ -41,9 +55,85 @@ export class Talk {
       }) as () => void,
     )
     void this.load()
+    void this.loadPeople()
+    get<Page<{ staff: { id: string; name: string }; state: PresenceState }>>(`/api/v1/conversations/${id}/presence`).then((p) => { for (const x of p.items) this.seeColleague(x.staff, x.state) }, () => {})
+    this.pulse = setInterval(() => { this.attend(this.writing); this.forget() }, 20_000)
+    const look = () => this.attend(this.writing)
+    document.addEventListener('visibilitychange', look)
+    this.stops.push(() => document.removeEventListener('visibilitychange', look))
+    this.attend(false)
+  }
+
+  // Presence: told every 20 s while the page is looked at; who was not heard of for 45 s has gone.
+  private pulse: ReturnType<typeof setInterval> | undefined
+  private writing = false
+  private told = { state: '' as PresenceState | '', at: 0 }
+  attend(writing: boolean) {
+    this.writing = writing
+    const state: PresenceState = document.hidden ? 'left' : writing ? 'writing' : 'viewing'
+    if (state === this.told.state && (state === 'left' || Date.now() - this.told.at < 15_000)) return
+    this.told = { state, at: Date.now() }
+    post(`/api/v1/conversations/${this.id}/presence`, { state }).catch(() => { this.told = { state: '', at: 0 } })
+  }
+  private seeColleague(s: { id: string; name: string }, state: PresenceState) {
+    if (s.id === session.me) return
+    this.present = [...this.present.filter((x) => x.id !== s.id), ...(state === 'left' ? [] : [{ ...s, state, at: Date.now() }])].sort((a, b) => a.name.localeCompare(b.name))
+  }
+  private forget() { if (this.present.some((x) => Date.now() - x.at > 45_000)) this.present = this.present.filter((x) => Date.now() - x.at <= 45_000) }
+
+  async loadPeople() {
+    try { this.people = (await get<Page<Participant>>(`/api/v1/conversations/${this.id}/participants`)).items } catch { /* their names stand in the messages too */ }
+  }
+  async addPerson(body: { name: string; role: string; email: string }) {
+    const p = await post<Participant>(`/api/v1/conversations/${this.id}/participants`, body)
+    this.people = [...this.people.filter((x) => x.id !== p.id), p]
+    return p
+  }
+  async removePerson(p: Participant) {
+    const before = this.people
+    this.people = before.filter((x) => x.id !== p.id)
+    try {
+      await del(`/api/v1/conversations/${this.id}/participants/${p.id}`)
+      toasts.show(i18n.t.donePersonRemoved(p.name), { action: { label: () => i18n.t.undo, run: () => { this.addPerson({ name: p.name, role: p.role, email: p.address.value }).catch(complain) } } })
+    } catch (e) { this.people = before; complain(e) }
+  }
+
+  /** join brings the messages of another conversation here; the way back is offered. Answers false if its customer is another one. */
+  async join(other: string, asParticipant = false): Promise<boolean> {
+    try {
+      await post(`/api/v1/conversations/${this.id}/join`, { with: other, ...(asParticipant ? { as_participant: true } : {}) })
+    } catch (e) {
+      if (e instanceof Problem && e.code === 'other_customer' && !asParticipant) return false
+      complain(e)
+      return true
+    }
+    this.facts = this.facts && { ...this.facts, suggestion: null, also_open: this.facts.also_open.filter((x) => x.id !== other) }
+    toasts.show(i18n.t.doneJoined, { action: { label: () => i18n.t.undo, run: () => {
+      post(`/api/v1/conversations/${this.id}/unjoin`, { with: other }).then(() => { this.messages = []; void this.load(); void inbox.refresh() }, complain)
+    } } })
+    await this.load()
+    void this.loadPeople()
+    void inbox.refresh()
+    return true
+  }
+  async declineSuggestion() {
+    const before = this.facts
+    if (!before) return
+    this.facts = { ...before, suggestion: null }
+    try { await del(`/api/v1/conversations/${this.id}/suggestion`); toasts.show(i18n.t.doneOther) } catch (e) { this.facts = { ...this.facts!, suggestion: before.suggestion }; complain(e) }
+  }
+  /** split makes a conversation of its own of some messages. */
+  async split(ids: string[], subject: string): Promise<ConversationRow | null> {
+    try {
+      const row = await post<ConversationRow>(`/api/v1/conversations/${this.id}/split`, { message_ids: ids, subject })
+      this.messages = this.messages.filter((m) => !ids.includes(m.id))
+      return row
+    } catch (e) { complain(e); return null }
   }
 
   stop() {
+    clearInterval(this.pulse)
+    post(`/api/v1/conversations/${this.id}/presence`, { state: 'left' }).catch(() => {})
     this.stops.forEach((fn) => fn())
     clearTimeout(this.typingTimer)
     clearTimeout(this.readTimer)
@@ -80,6 +170,22 @@ export class Talk {
     this.loadingOlder = false
   }
 
+  /** put shows a message that another part of the desk got from the server; gone takes one away. */
+  put(m: Message) { this.take([m]) }
+  gone(id: string) { this.cancelling.add(id); this.messages = this.messages.filter((x) => x.id !== id) }
+
+  /** find loads earlier pages until a message is there. */
+  async find(id: string): Promise<boolean> {
+    for (let i = 0; i < 20 && !this.messages.some((m) => m.id === id) && this.cursor; i++) await this.older()
+    return this.messages.some((m) => m.id === id)
+  }
+
+  /** unsend takes back what was to go out later. */
+  async unsend(m: Message) {
+    await this.undo({ conversation: this.id, note: false, typed: m.text, chosen: false, at: m.sent_at, attachments: m.attachments, label: { channel_kind: m.channel?.kind ?? '', channel_name: m.channel?.name ?? '', address: m.address },
+      out: { text: m.text, client_id: m.client_id || m.id, subject: m.subject, cc: m.cc, bcc: m.bcc, reply_to: m.reply_to, channel_id: m.channel?.id, ...(m.audience && !m.audience.customer && m.audience.participants[0] ? { participant_id: m.audience.participants[0] } : {}) } }, m)
+  }
+
   private take(list: Message[]) {
     this.messages = merge(this.messages, list)
     if (list.some((m) => m.direction === 'in')) this.typing = ''
@@ -93,7 +199,7 @@ export class Talk {
       author_name: session.now?.user.name ?? '', channel: p.note ? null : { id: p.out.channel_id ?? '', kind: p.label.channel_kind, name: p.label.channel_name },
       address: p.label.address, assurance: 'observed', subject: p.out.subject ?? '', from: [], to: [], cc: p.out.cc ?? [], bcc: p.out.bcc ?? [], text: p.out.text,
       has_html: false, html: '', remote_images: 0, attachments: p.attachments, external_id: '', reply_to: p.out.reply_to ?? '',
-      quote: this.quoteOf(p.out.reply_to), sent_at: p.at, edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: p.out.client_id, delivery: null, local: 'waiting',
+      quote: this.quoteOf(p.out.reply_to), sent_at: p.at, edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: p.out.client_id, delivery: null, local: 'waiting', audience: p.audience, mentions: p.out.mentions,
     }))
     return mine.length ? [...this.messages, ...mine] : this.messages
   }
@@ -106,7 +212,9 @@ export class Talk {
   private row(row: ConversationRow) {
     if (row.id !== this.id || !this.facts) return
     const changed = row.last_message_at !== this.facts.last_message_at
-    this.facts = { ...this.facts, ...row }
+    const people = row.participants !== undefined && row.participants !== this.facts.participants
+    this.facts = { ...this.facts, ...row, suggestion: row.suggestion === undefined ? this.facts.suggestion : row.suggestion }
+    if (people) void this.loadPeople()
     // A new message may move the way to answer (last used channel, its window).
     if (changed) { clearTimeout(this.factsTimer); this.factsTimer = setTimeout(() => this.reload(), 300) }
   }
@@ -119,7 +227,7 @@ export class Talk {
     if (b.hello || b.reload) { void this.load(); return }
     const ids = [...b.messages].filter(([m, c]) => c === this.id && !this.cancelling.has(m)).map(([m]) => m)
     for (const d of b.deliveries) if (d.conversation_id === this.id && d.message_id && d.state) {
-      this.messages = fate(this.messages, d.message_id, d.state)
+      this.messages = fate(this.messages, d.message_id, d.state as DeliveryState)
       if (!ids.includes(d.message_id)) ids.push(d.message_id)
     }
     for (const t of b.typing) if (t.conversation_id === this.id && t.by !== session.now?.user.name) {
@@ -127,6 +235,7 @@ export class Talk {
       clearTimeout(this.typingTimer)
       this.typingTimer = setTimeout(() => (this.typing = ''), 6000)
     }
+    for (const f of b.presence) if (f.conversation_id === this.id && f.staff) this.seeColleague(f.staff, f.state as PresenceState)
     if (b.things.has(`customer:${this.facts?.customer.id}`) || [...b.things].some((t) => t.startsWith('channel:'))) void this.reload()
     if (!ids.length) return
     if (ids.length > 8) { void this.load(); return }
@@ -134,7 +243,10 @@ export class Talk {
       const got = all.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []))
       const gone = new Set(ids.filter((_, i) => { const r = all[i]; return r?.status === 'rejected' && r.reason instanceof Problem && r.reason.status === 404 }))
       if (gone.size) this.messages = this.messages.filter((x) => !gone.has(x.id))   // taken back before it was sent
-      if (got.length) { this.take(got); this.read() }
+      // Moved to another conversation: no longer here.
+      const moved = got.filter((x) => x.conversation_id !== this.id).map((x) => x.id)
+      if (moved.length) this.messages = this.messages.filter((x) => !moved.includes(x.id))
+      if (got.length) { this.take(got.filter((x) => x.conversation_id === this.id)); this.read(); if (got.some((x) => x.author === 'participant' || x.audience?.participants.some((p) => !this.people.some((y) => y.id === p)))) void this.loadPeople() }
       else if (gone.size < ids.length) void this.load()
     })
   }
@@ -152,23 +264,27 @@ export class Talk {
     }, 400)
   }
 
+  private signatureOf(text: string) { const i = text.lastIndexOf('\n-- \n'); return i < 0 ? '' : text.slice(i) }
+
   giveBack(parcel: Parcel) { this.returned = { parcel, n: ++this.n } }
 
   /** undo takes a message back, wherever it is by now. */
-  async undo(p: Parcel) {
+  async undo(p: Parcel, known?: Message) {
     const id = p.out.client_id
     const there = await outbox.cancel(id)
     if (there && 'here' in there) {
       this.giveBack(p)
       return
     }
-    const m = (there && 'there' in there && there.there) || this.messages.find((x) => x.client_id === id)
+    const m = known ?? ((there && 'there' in there && there.there) || this.messages.find((x) => x.client_id === id))
     if (!m) return
     this.cancelling.add(m.id)
     try {
       const back = await post<Partial<Message>>(`/api/v1/messages/${m.id}/cancel`)
       this.messages = this.messages.filter((x) => x.id !== m.id)
-      this.giveBack(back.attachments ? { ...p, attachments: back.attachments } : p)
+      // What a scheduled mail says includes the signature that the server put below it.
+      const typed = known && this.signatureOf(known.text) ? known.text.slice(0, -this.signatureOf(known.text).length).trimEnd() : p.typed
+      this.giveBack({ ...p, typed, ...(back.attachments ? { attachments: back.attachments } : {}) })
       toasts.show(i18n.t.taken)
     } catch (e) {
       const known = e as { status?: number }

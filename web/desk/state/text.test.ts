@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { length, mailboxes, parts, showMailboxes, signed } from './text'
+import { length, mailboxes, parts, showMailboxes } from './text'
 
 describe('length', () => {
   it('counts as the channel does', () => { expect(length('ä🙂', 'code_points')).toBe(2); expect(length('ä🙂', 'utf16')).toBe(3); expect(length('ä🙂', 'bytes')).toBe(6) })
@@ -7,14 +7,6 @@ describe('length', () => {
 describe('parts', () => {
   it('is one without a limit', () => expect(parts('x'.repeat(9000), {})).toBe(1))
   it('grows with the text', () => { expect(parts('', { text_max: 10 })).toBe(1); expect(parts('x'.repeat(10), { text_max: 10 })).toBe(1); expect(parts('x'.repeat(11), { text_max: 10 })).toBe(2) })
-})
-describe('signed', () => {
-  it('adds the signature once, below', () => {
-    expect(signed('Hallo', 'M. Berger\nBerger & Partner ')).toBe('Hallo\n\nM. Berger\nBerger & Partner')
-    expect(signed('Hallo', '-- \nM. B.')).toBe('Hallo\n\n-- \nM. B.')
-    expect(signed('Hallo\nM. Berger', 'M. Berger')).toBe('Hallo\nM. Berger')
-    expect(signed('Hallo', '  ')).toBe('Hallo')
-  })
 })
 describe('mailboxes', () => {
   it('reads names and addresses', () => expect(mailboxes('Anna <anna@a.example>, b@b.example;')).toEqual({ list: [{ name: 'Anna', address: 'anna@a.example' }, { name: '', address: 'b@b.example' }], bad: [] }))

@@ -13,13 +13,6 @@ export function parts(text: string, can: Partial<Capabilities>): number {
   return can.text_max ? Math.max(1, Math.ceil(length(text, can.text_unit ?? 'code_points') / can.text_max)) : 1
 }
 
-/** signed puts the signature below a mail, as it was written: many begin it with their greeting, so no separator stands between. */
-export function signed(text: string, signature: string): string {
-  const s = signature.trim()
-  if (!s || text.includes(s)) return text
-  return `${text}\n\n${s}`
-}
-
 /** mailboxes reads "Anna <anna@kunde.example>, b@kunde.example"; bad names what is none. */
 export function mailboxes(line: string): { list: Mailbox[]; bad: string[] } {
   const list: Mailbox[] = []
