@@ -59,7 +59,7 @@ var tables = map[string]string{
 	"staff": "auth", "session": "auth", "token": "auth", "invite": "auth",
 	"idempotency": "api",
 	"channel":     "account", "channel_state": "account",
-	"intake_raw": "intake", "intake_event": "intake", "intake_count": "intake",
+	"intake_raw": "intake", "intake_event": "intake", "intake_count": "intake", "assessment": "intake",
 	"customer": "customer", "address": "customer",
 	"conversation": "conversation", "conversation_address": "conversation", "conversation_read": "conversation", "message": "conversation",
 	"message_history": "conversation", "message_source": "conversation", "attachment": "conversation", "draft": "conversation", "reply_token": "conversation",

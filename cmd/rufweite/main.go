@@ -40,6 +40,7 @@ type serveFlags struct {
 	TLSKey              string   `name:"tls-key" help:"Its key (PEM)." env:"RUFWEITE_TLS_KEY" placeholder:"FILE"`
 	ACMEDomain          string   `name:"acme-domain" help:"Get a certificate for this domain by ACME." env:"RUFWEITE_ACME_DOMAIN" placeholder:"D"`
 	AllowPrivateTargets bool     `help:"Let outbound requests reach loopback and private addresses (tests, a relay on this machine)." env:"RUFWEITE_ALLOW_PRIVATE_TARGETS"`
+	DNS                 string   `help:"Who is asked about senders of mails (SPF, DKIM, DMARC): system, off, or host:port." default:"system" env:"RUFWEITE_DNS"`
 	Cluster             []string `help:"Other nodes, as nats://host:port; needs --cluster-listen and PostgreSQL." env:"RUFWEITE_CLUSTER" placeholder:"URL"`
 	ClusterListen       string   `help:"Address for other nodes." env:"RUFWEITE_CLUSTER_LISTEN" placeholder:"ADDR"`
 	SMTPPerMinute       int      `hidden:"" name:"smtp-per-minute" env:"RUFWEITE_SMTP_PER_MINUTE"`
@@ -152,6 +153,10 @@ func (f *serveFlags) config(g *globals) (app.Config, error) {
 	c.Log = g.logger()
 	c.Listen, c.SMTPListen, c.PublicURL = f.Listen, f.SMTPListen, strings.TrimSuffix(f.PublicURL, "/")
 	c.TLSCert, c.TLSKey, c.ACMEDomain, c.AllowPrivate, c.SMTPPerMinute = f.TLSCert, f.TLSKey, f.ACMEDomain, f.AllowPrivateTargets, f.SMTPPerMinute
+	var err error
+	if c.DNS, err = app.DNS(f.DNS); err != nil {
+		return c, err
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c, errors.New("--tls-cert and --tls-key belong together")
 	}

@@ -73,6 +73,7 @@ type Config struct {
 	ACMEDomain     string
 	SMTPListen     string // "" = no SMTP
 	AllowPrivate   bool
+	DNS            channel.Resolver // asked about senders of mails (SPF, DKIM, DMARC); nil = nobody is judged
 	Cluster        live.Cluster
 	Log            *slog.Logger
 	Out            io.Writer // for people: links to click
@@ -350,11 +351,30 @@ func hostname(publicURL string) string {
 
 // env is what a driver may use of the world.
 func (a *App) env(acct channel.Account) channel.Env {
-	e := channel.Env{HTTP: a.Guard, Dial: channel.DialFunc(a.Guard.DialContext), Now: a.Core.Now, Log: a.Core.Log.With("channel", acct.ID), Hostname: a.hostname, SaveSetting: a.renewer(acct)}
+	e := channel.Env{HTTP: a.Guard, Dial: channel.DialFunc(a.Guard.DialContext), Now: a.Core.Now, Log: a.Core.Log.With("channel", acct.ID), Hostname: a.hostname, DNS: a.DNS, SaveSetting: a.renewer(acct)}
 	if _, ok := a.Accounts.Driver(acct.Kind).(channel.Webhook); ok && a.PublicURL != "" {
 		e.WebhookURL = strings.TrimSuffix(a.PublicURL, "/") + "/in/" + string(acct.Kind) + "/" + acct.ID
 	}
 	return e
+}
+
+// DNS gives a resolver with a cache: "" or "system" asks whom the machine asks, "off" is none at all, anything else is
+// the host and port of a server.
+func DNS(where string) (channel.Resolver, error) {
+	switch where {
+	case "off":
+		return nil, nil //nolint:nilnil // none at all
+	case "", "system":
+		return &email.CacheResolver{}, nil
+	}
+	if _, _, err := net.SplitHostPort(where); err != nil {
+		return nil, fmt.Errorf("dns: %q is neither system nor off nor host:port", where)
+	}
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, where)
+	}}
+	return &email.CacheResolver{Upstream: r}, nil
 }
 
 // sanitise makes foreign HTML harmless: once without remote images, once with them.

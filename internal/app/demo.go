@@ -148,6 +148,16 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 	run, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.run.Go(func() { d.Population.Run(run, d.Providers.Do) })
 	d.run.Go(func() { d.forget(run) })
+	lo, hi := dc.Population.ReactMin, dc.Population.ReactMax
+	if lo <= 0 || hi <= 0 {
+		lo, hi = 20*time.Second, 90*time.Second
+	}
+	d.Providers.LiveParties(run, dc.Population.Seed, lo, hi, c.Log)
+	if dc.Conversations > 0 {
+		if err := d.bringIn(ctx); err != nil {
+			return d, fmt.Errorf("bring in third parties: %w", err)
+		}
+	}
 	return d, nil
 }
 
@@ -206,7 +216,7 @@ func (d *Demo) furnish(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			sign := "Viele Grüße\n" + s.Name + "\n" + DemoOrg
+			sign := s.Name + "\n" + DemoOrg
 			if u, err = d.Auth.Update(ctx, tx, u.ID, auth.Change{Signature: &sign}); err != nil {
 				return err
 			}
@@ -231,6 +241,58 @@ func (d *Demo) furnish(ctx context.Context) error {
 	}{{sim.Email, "Service", d.Providers.EmailSettings()}, {sim.Telegram, "Telegram", d.Providers.TelegramSettings("poll")}} {
 		if _, err := d.Accounts.Create(ctx, org.Default, c.kind, c.name, c.settings, "de", d.clock.Now()); err != nil {
 			return fmt.Errorf("furnish the demo: %w", err)
+		}
+	}
+	return d.openSample(ctx)
+}
+
+// bringIn gives the desk what an office has collected: text blocks, departments, views, and two concerns in which
+// insurers take part, who answer within a minute or two.
+func (d *Demo) bringIn(ctx context.Context) error {
+	for _, b := range []map[string]any{
+		{"name": "Wir kümmern uns", "shortcut": "kümmern", "text": "{{customer.salutation}},\n\ndanke für Ihre Nachricht. Ich kümmere mich darum und melde mich bis morgen Mittag."},
+		{"name": "Unterlagen fehlen", "shortcut": "fehlt", "text": "{{customer.salutation}},\n\nfür {{number}} brauchen wir noch zwei Fotos und den Kostenvoranschlag. Sie können einfach hier antworten."},
+		{"name": "An den Versicherer", "shortcut": "vn", "text": "Sehr geehrte Damen und Herren,\n\nunser Kunde {{customer.name}} meldet den unten stehenden Schaden. Bitte legen Sie ihn an und nennen Sie uns die Schadennummer."},
+	} {
+		if err := d.ask(ctx, 0, "POST", "/text-blocks", b, nil); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"Schaden", "Vertrag"} {
+		if err := d.ask(ctx, 0, "POST", "/units", map[string]any{"name": name}, nil); err != nil {
+			return err
+		}
+	}
+	if err := d.ask(ctx, 0, "POST", "/views", map[string]any{"name": "Wartet auf uns, E-Mail", "shared": true, "query": map[string]any{"waiting": "true", "channel_kind": "email"}}, nil); err != nil {
+		return err
+	}
+	var open struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	if err := d.ask(ctx, 0, "GET", "/conversations?status=open&channel_kind=email&limit=2", nil, &open); err != nil {
+		return err
+	}
+	for i, c := range open.Items {
+		var messages struct {
+			Items []struct {
+				ID, Kind, Direction string
+			} `json:"items"`
+		}
+		if err := d.ask(ctx, 0, "GET", "/conversations/"+c.ID+"/messages", nil, &messages); err != nil {
+			return err
+		}
+		party := sim.Parties[i%len(sim.Parties)]
+		for _, m := range messages.Items {
+			if m.Kind != conversation.KindMessage || m.Direction != "in" {
+				continue
+			}
+			if err := d.ask(ctx, 0, "POST", "/conversations/"+c.ID+"/forward", map[string]any{"message_ids": []string{m.ID}, "to": []any{map[string]any{"name": party.Name, "address": party.Email}}, "role": party.Role, "name": party.Name,
+				"text": "Sehr geehrte Damen und Herren,\n\nunser Kunde schreibt uns wie unten. Bitte teilen Sie uns mit, wie es weitergeht."}, nil); err != nil {
+				return err
+			}
+			break
 		}
 	}
 	return nil
@@ -417,6 +479,8 @@ func (d *Demo) handlers() map[string]http.Handler {
 		"GET /demo/api/files/{customer}/{line}/{n}": http.HandlerFunc(d.serveFile),
 		"POST /demo/api/write":                      cross.Handler(http.HandlerFunc(d.serveWrite)),
 		"GET /demo/api/live":                        http.HandlerFunc(d.serveLive),
+		"GET /sample":                               http.HandlerFunc(d.serveSample),
+		"GET /sample/page.js":                       http.HandlerFunc(d.serveSampleScript),
 		"/demo/": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			demoProblem(w, r, http.StatusNotFound, "no_such_route", "Diesen Weg gibt es nicht.", "There is no such path.")
 		}),

@@ -242,6 +242,22 @@ func SetExternalID(ctx context.Context, tx *db.Tx, message, external string) err
 	return nil
 }
 
+// Judged notes how sure it is who wrote a message (channel.Assessment as JSON). What was sure already stays so.
+func Judged(ctx context.Context, tx *db.Tx, message string, a channel.Assurance, how string) error {
+	m, err := MessageByID(ctx, tx, message)
+	if err != nil {
+		return err
+	}
+	if m.Assurance.Stronger(a) {
+		a = m.Assurance
+	}
+	if _, err := tx.Exec(ctx, `UPDATE message SET assurance = $3, authentication = $4 WHERE org = $1 AND id = $2`, message, string(a), how); err != nil {
+		return fmt.Errorf("note how a sender was judged: %w", err)
+	}
+	touched(tx, m)
+	return nil
+}
+
 // Source gives a message's HTML with its remote images; "" if it has none.
 func Source(ctx context.Context, q db.Querier, message string) (html string, err error) {
 	err = q.Row(ctx, `SELECT html FROM message_source WHERE org = $1 AND message = $2`, message).Scan(&html)

@@ -52,17 +52,18 @@ type Options struct {
 // Intake stores and processes what comes in.
 type Intake struct {
 	Options
-	queue    chan *request
-	wake     chan struct{}
-	wakeFile chan struct{}
-	stopped  chan struct{} // closed when Run has ended: nothing is stored any more
+	queue     chan *request
+	wake      chan struct{}
+	wakeFile  chan struct{}
+	wakeJudge chan struct{}
+	stopped   chan struct{} // closed when Run has ended: nothing is stored any more
 	// accepting is how many callers of Accept wait for their acknowledgement.
 	accepting atomic.Int64
 }
 
 // New makes an Intake; Run makes it work.
 func New(o Options) *Intake {
-	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), wakeFile: make(chan struct{}, 1), stopped: make(chan struct{})}
+	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), wakeFile: make(chan struct{}, 1), wakeJudge: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
 // request is one Inbound on its way into the database.
@@ -157,6 +158,7 @@ func (i *Intake) Run(ctx context.Context) error {
 	defer close(i.stopped)
 	work.Go(func() { i.process(ctx) })
 	work.Go(func() { i.media(ctx) })
+	work.Go(func() { i.assess(ctx) })
 	for {
 		var batch []*request
 		select {

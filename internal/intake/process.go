@@ -463,6 +463,11 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 	if err != nil {
 		return err
 	}
+	if !res.Duplicate && e.Type == channel.MessageEvent {
+		if err := i.toAssess(ctx, tx, it, res.Message); err != nil {
+			return err
+		}
+	}
 	if res.Observed {
 		if err := customer.Observed(ctx, tx, s.Address.ID); err != nil {
 			return err

@@ -18,3 +18,7 @@ CREATE TABLE view (org TEXT NOT NULL, id TEXT NOT NULL, staff TEXT NOT NULL, nam
 CREATE TABLE text_block (org TEXT NOT NULL, id TEXT NOT NULL, staff TEXT NOT NULL, unit TEXT NOT NULL, name TEXT NOT NULL, shortcut TEXT NOT NULL, text TEXT NOT NULL, updated_at BIGINT NOT NULL,
   PRIMARY KEY (org, id)) {{clustered}};
 CREATE TABLE preference (org TEXT NOT NULL, staff TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (org, staff)) {{clustered}};
+-- messages whose sender is still to be judged by asking the network
+CREATE TABLE assessment (org TEXT NOT NULL, message TEXT NOT NULL, channel TEXT NOT NULL, address TEXT NOT NULL, raw TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL,
+  PRIMARY KEY (org, message)) {{clustered}};
+CREATE INDEX assessment_due ON assessment (org, next_at, message);
