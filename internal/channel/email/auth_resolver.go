@@ -52,9 +52,18 @@ func (c *CacheResolver) upstream() channel.Resolver {
 	return net.DefaultResolver
 }
 
+// absolute ends a name with a dot for Go's resolver, which would otherwise try the machine's search domains as well:
+// a wildcard there must not answer for a customer's domain.
+func (c *CacheResolver) absolute(name string) string {
+	if _, ok := c.upstream().(*net.Resolver); ok && name != "" && !strings.HasSuffix(name, ".") && net.ParseIP(name) == nil {
+		return name + "."
+	}
+	return name
+}
+
 // LookupTXT implements channel.Resolver.
 func (c *CacheResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	return cached(c, 't', name, func() ([]string, error) { return c.upstream().LookupTXT(ctx, name) }, slices.Clone, sizeOfStrings)
+	return cached(c, 't', name, func() ([]string, error) { return c.upstream().LookupTXT(ctx, c.absolute(name)) }, slices.Clone, sizeOfStrings)
 }
 
 // LookupAddr implements channel.Resolver.
@@ -64,7 +73,7 @@ func (c *CacheResolver) LookupAddr(ctx context.Context, addr string) ([]string, 
 
 // LookupMX implements channel.Resolver.
 func (c *CacheResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	return cached(c, 'm', name, func() ([]*net.MX, error) { return c.upstream().LookupMX(ctx, name) }, func(in []*net.MX) []*net.MX {
+	return cached(c, 'm', name, func() ([]*net.MX, error) { return c.upstream().LookupMX(ctx, c.absolute(name)) }, func(in []*net.MX) []*net.MX {
 		out := make([]*net.MX, len(in))
 		for i, m := range in {
 			copied := *m
@@ -81,7 +90,7 @@ func (c *CacheResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, e
 
 // LookupIPAddr implements channel.Resolver.
 func (c *CacheResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	return cached(c, 'a', host, func() ([]net.IPAddr, error) { return c.upstream().LookupIPAddr(ctx, host) }, func(in []net.IPAddr) []net.IPAddr {
+	return cached(c, 'a', host, func() ([]net.IPAddr, error) { return c.upstream().LookupIPAddr(ctx, c.absolute(host)) }, func(in []net.IPAddr) []net.IPAddr {
 		out := slices.Clone(in)
 		for i := range out {
 			out[i].IP = slices.Clone(out[i].IP)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
@@ -440,5 +441,59 @@ func TestCheckTrust(t *testing.T) {
 		if err := (Driver{}).Check(channel.Settings{"address": own, "trusted_spam_header": value}); (err == nil) != ok {
 			t.Errorf("%q: %v", value, err)
 		}
+	}
+}
+
+// TestCacheResolverAsksDNS goes to a real name server over UDP: names are asked as they are, not below the machine's
+// search domains, and a server that fails is no answer.
+func TestCacheResolverAsksDNS(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			var p dnsmessage.Message
+			if p.Unpack(buf[:n]) != nil || len(p.Questions) != 1 {
+				continue
+			}
+			q := p.Questions[0]
+			p.Response, p.Additionals = true, nil
+			switch name := q.Name.String(); {
+			case name == "_dmarc.kunde.example." && q.Type == dnsmessage.TypeTXT:
+				p.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, Type: q.Type, TTL: 60},
+					Body: &dnsmessage.TXTResource{TXT: []string{"v=DMARC1;", " p=reject"}}}}
+			case name == "weg.example.":
+				p.RCode = dnsmessage.RCodeServerFailure
+			default:
+				p.RCode = dnsmessage.RCodeNameError
+			}
+			if b, err := p.Pack(); err == nil {
+				pc.WriteTo(b, from)
+			}
+		}
+	}()
+	c := &CacheResolver{Upstream: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
+	}}}
+	r := resolver{c}
+	for range 2 {
+		if got := lookupDMARC(t.Context(), r, "kunde.example"); got.result != "pass" || got.policy != "reject" {
+			t.Errorf("%+v", got)
+		}
+		if got := lookupDMARC(t.Context(), r, "ohne.example"); got.result != "none" {
+			t.Errorf("%+v", got)
+		}
+	}
+	var d *net.DNSError
+	if _, err := r.LookupTXT(t.Context(), "weg.example"); !errors.As(err, &d) || !d.IsTemporary || d.IsNotFound {
+		t.Errorf("%v", err)
 	}
 }
