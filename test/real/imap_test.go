@@ -3,6 +3,7 @@
 package real_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -10,6 +11,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	mrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -365,4 +368,126 @@ func dnsRecord(t *testing.T, key any) string {
 		return "v=DKIM1; k=ed25519; p=" + text[16:] // RFC 8463 §4.2: without the 12 bytes of ASN.1 in front
 	}
 	return "v=DKIM1; k=rsa; p=" + text
+}
+
+// killable is a server that can be killed without a chance to tidy up.
+type killable struct {
+	*house
+	cmd *exec.Cmd
+}
+
+func (k *killable) start() {
+	k.t.Helper()
+	k.cmd = exec.Command(k.bin, "serve", "--data", k.dir, "--listen", "127.0.0.1:0", "--smtp-listen", "127.0.0.1:0", "--allow-private-targets")
+	out, err := k.cmd.StdoutPipe()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := k.cmd.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	k.url = ""
+	lines := bufio.NewScanner(out)
+	for k.url == "" && lines.Scan() {
+		if m := httpLine.FindStringSubmatch(lines.Text()); m != nil {
+			k.url = m[1]
+		}
+	}
+	if k.url == "" {
+		k.t.Fatal("the server did not say where it listens")
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+}
+
+func (k *killable) kill() {
+	_ = k.cmd.Process.Kill()
+	_ = k.cmd.Wait() // it was killed
+}
+
+// The server is killed again and again while it pulls a full mailbox from dovecot: in the end every mail is there once.
+func TestDovecotKilled(t *testing.T) {
+	bin := os.Getenv("RUFWEITE_BIN")
+	if bin == "" {
+		bin = "../../bin/rufweite"
+	}
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail, err := os.MkdirTemp("", "rufweite-maildir-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = asRoot(t, "rm", "-rf", mail).Run() })
+	const mails = 300
+	for _, d := range []string{"", "anna", "anna/new", "anna/cur", "anna/tmp"} {
+		if err := os.MkdirAll(filepath.Join(mail, d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(mail, d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range mails {
+		size := 1 // some are larger than what is stored in a row
+		if i%50 == 0 {
+			size = 200_000
+		}
+		text := fmt.Sprintf("From: Kunde %d <kunde%d@elsewhere.example>\nTo: anna@customer.example\nSubject: mail %d\nMessage-ID: <%d@elsewhere.example>\nDate: %s\n\n%s\n",
+			i%40, i%40, i, i, time.Now().Format(time.RFC1123Z), strings.Repeat("x ", size))
+		if err := os.WriteFile(filepath.Join(mail, "anna", "new", fmt.Sprintf("%d.%d.test", 1_700_000_000+i, i)), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dc := startDovecot(t, mail, "anna@customer.example", "geheim")
+	k := &killable{house: &house{t: t, bin: bin, dir: t.TempDir()}}
+	k.run("user", "add", "--email", "miriam@broker.example", "--name", "Miriam Berger", "--role", "owner", "--password", "ein sehr langer satz")
+	k.key = k.run("token", "create", "--user", "miriam@broker.example")
+	k.run("channel", "add", "--kind", "email", "--name", "Postfach", "--set", "address=anna@customer.example", "--set", "imap_host=127.0.0.1", "--set", "imap_port="+dc.port,
+		"--set", "imap_user=anna@customer.example", "--set", "imap_password=geheim", "--set", "imap_first=all")
+	received := func() int {
+		var n, total int
+		for line := range strings.Lines(k.output("balance")) {
+			if f := strings.Fields(line); len(f) > 3 {
+				if _, err := fmt.Sscan(f[1], &n); err == nil {
+					total = n // the last line is the sum
+				}
+			}
+		}
+		return total
+	}
+	kills := 0
+	for ; kills < 12; kills++ {
+		k.start()
+		from := received()
+		eventually(t, "it goes on", 60*time.Second, func() (bool, string) { n := received(); return n > from || n == mails, fmt.Sprint(n) })
+		time.Sleep(time.Duration(mrand.IntN(60)) * time.Millisecond) // anywhere
+		k.kill()
+		if received() == mails {
+			break
+		}
+	}
+	k.start()
+	defer func() {
+		_ = k.cmd.Process.Signal(syscall.SIGTERM)
+		if err := k.cmd.Wait(); err != nil {
+			t.Errorf("the server did not stop in good order: %v", err)
+		}
+	}()
+	eventually(t, "all are there", 120*time.Second, func() (bool, string) { n := received(); return n == mails, fmt.Sprint(n) })
+	eventually(t, "all are processed, each once", 120*time.Second, func() (bool, string) {
+		sum := strings.Fields(k.run("balance"))
+		return len(sum) > 4 && sum[1] == fmt.Sprint(mails) && sum[2] == fmt.Sprint(mails) && sum[3] == "0" && sum[4] == "0", fmt.Sprint(sum)
+	})
+	t.Logf("killed %d times; balance %s", kills, k.run("balance"))
+}
+
+// output runs a command of the binary and gives all it prints.
+func (h *house) output(args ...string) string {
+	h.t.Helper()
+	out, err := exec.Command(h.bin, append(args, "--data", h.dir)...).Output()
+	if err != nil {
+		h.t.Fatalf("rufweite %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
 }
