@@ -10,7 +10,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { launch, freePort, waitFor } from './house.mjs'
+import { launch, freePort, start, waitFor } from './house.mjs'
 
 const bin = resolve(process.env.RUFWEITE_BIN ?? new URL('../../bin/rufweite', import.meta.url).pathname)
 const only = process.argv[2] ?? ''
@@ -175,7 +175,7 @@ test('by keyboard only: ask, be answered, reply; nothing is stored or requested 
     await bubbles(p).filter({ hasText: 'mit Teilkasko' }).waitFor()
     assert.equal(await bubbles(p).filter({ hasText: 'mit Teilkasko' }).locator('b').count(), 0, 'markup of a message stays text')
     await waitFor(async () => (await h.api('GET', `/messages/${a.id}`)).delivery.state === 'read', 'the desk sees that it was read')
-    await w(p).getByText('Miriam Berger antwortet Ihnen hier').waitFor()
+    await w(p).getByText('Miriam Berger antwortet hier').waitFor()
 
     // Reply to this very message, by keyboard.
     await w(p).getByRole('button', { name: 'Antworten auf Miriam Berger' }).focus()
@@ -514,6 +514,45 @@ test('typing both ways, and two windows of one visitor', async () => {
   } finally { await p.context().close(); s.stop(); await h.stop() }
 })
 
+test('the demo’s website: whoever passes by, and a customer who is signed in there', async () => {
+  const h = await start('demo', /Ctrl-C/, ['--conversations=-1'])
+  const p = await page()
+  try {
+    for (const [lang, width, height, scheme] of [['de', 1280, 800, 'light'], ['en', 360, 740, 'dark']]) {
+      await p.emulateMedia({ colorScheme: scheme })
+      await p.setViewportSize({ width, height })
+      await p.goto(`${h.base}/sample?language=${lang}`)
+      await w(p).getByRole('button', { name: lang === 'de' ? 'Fragen?' : 'Questions?' }).waitFor()
+      await accessible(p, `the website, ${lang} ${width}`)
+      await shot(p, `sample-${lang}-${width}-${scheme}`)
+      await p.getByRole('button', { name: lang === 'de' ? 'Jetzt fragen' : 'Ask now' }).click()
+      await w(p).getByRole('dialog').waitFor()
+      await accessible(p, `the website with the chat, ${lang} ${width}`)
+      await shot(p, `sample-open-${lang}-${width}-${scheme}`)
+      await p.keyboard.press('Escape')
+      assert.match(await focus(p), /Jetzt fragen|Ask now/, 'back to what opened it')
+    }
+    assert.deepEqual((await p.context().cookies()), [])
+    await p.goto(`${h.base}/sample?language=de`)
+    await p.getByRole('link', { name: /anmelden als/ }).first().click()
+    await p.getByText('Angemeldet als').waitFor()
+    await w(p).getByRole('button', { name: 'Fragen?' }).click()
+    await box(p).fill('Ich bin auf der Website angemeldet.')
+    await p.keyboard.press('Enter')
+    await w(p).getByText('angekommen').waitFor()
+    const d = await p.context().newPage()
+    await d.goto(`${h.base}/demo/desk`)
+    const list = await waitFor(async () => { const l = (await (await d.request.get(`${h.base}/api/v1/conversations?channel_kind=webchat`)).json()).items; return l?.length && l }, 'the desk has it')
+    const m = (await (await d.request.get(`${h.base}/api/v1/conversations/${list[0].id}/messages`)).json()).items
+    assert.equal(m[0].assurance, 'verified')
+    await d.bringToFront()
+    await d.goto(`${h.base}/c/${list[0].id}?view=all`)
+    await d.getByText('Ich bin auf der Website angemeldet.').first().waitFor()
+    await shot(d, 'desk-webchat-de-1280-light')
+    assert.deepEqual(p.troubles, [])
+  } finally { await p.context().close(); assert.equal(await h.stop(), 0, 'a clean stop') }
+})
+
 for (const lang of ['de', 'en']) for (const [width, height] of [[1280, 800], [360, 740]]) for (const scheme of ['light', 'dark']) {
   test(`axe: ${lang} ${width} ${scheme}`, async () => {
     const h = await house()
@@ -559,7 +598,7 @@ for (const lang of ['de', 'en']) for (const [width, height] of [[1280, 800], [36
       await w(p).getByRole('dialog').waitFor({ state: 'hidden' })
       assert.equal(await p.evaluate(() => document.documentElement.style.overflow), '', 'the page scrolls again')
       // Twice the text size.
-      await p.goto(`${s.origin}/?s=${encodeURIComponent('rufweite-widget{font-size:32px!important}')}`)
+      await p.goto(`${s.origin}/?s=${encodeURIComponent('rufweite-widget{--rufweite-text:32px}')}`)
       await button.click()
       await bubbles(p).nth(1).waitFor()
       await accessible(p, `200 %, ${name}`)

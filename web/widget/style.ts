@@ -1,6 +1,6 @@
 // The look: the tokens of the house, in em of the visitor's own text size, so that it grows with it.
 export const css = `
-:host { all: initial; font-size: medium; position: fixed; z-index: 2147483000; inset: auto 0 0 auto; color-scheme: light dark;
+:host { all: initial; position: fixed; z-index: 2147483000; inset: auto 0 0 auto; color-scheme: light dark;
   --surface: #fff; --sunk: #f4f2ed; --ink: #1d1b18; --muted: #6b665e; --line: #e6e2db; --edge: #8c867c; --accent: #0b6b63; --accent-soft: #e2f0ed; --on: #fff; --bad: #b3412f; --bad-soft: #faeae6; --machine-soft: #efeef5; --machine: #5d5a78;
   --float: 0 1px 2px rgb(0 0 0 / .06), 0 8px 24px rgb(0 0 0 / .16); }
 :host([theme=light]) { color-scheme: light } :host([theme=dark]) { color-scheme: dark }
@@ -8,7 +8,7 @@ export const css = `
 :host([theme=dark]) { DARK }
 @media print { :host { display: none } }
 * { box-sizing: border-box } [hidden] { display: none !important }
-.all { font: 400 1em/1.5 -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif; color: var(--ink); text-align: start; -webkit-text-size-adjust: none }
+.all { all: initial; color-scheme: inherit; display: block; font: 400 var(--rufweite-text, medium)/1.5 -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif; color: var(--ink); text-align: start; -webkit-text-size-adjust: none }
 button, input, textarea { font: inherit; color: inherit; margin: 0 }
 h2, p, ul, li, form, blockquote { margin: 0; padding: 0; list-style: none; font: inherit }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 6px }
@@ -23,11 +23,11 @@ svg { width: 1.25em; height: 1.25em; flex: none; fill: none; stroke: currentColo
 .badge { min-width: 1.6em; padding: 0 .4em; border-radius: 1em; background: var(--on); color: var(--accent); font-size: .8125em; line-height: 1.6; text-align: center }
 .panel { position: fixed; inset: auto 20px 20px auto; width: min(23.5em, calc(100vw - 40px)); height: min(38em, calc(100vh - 40px)); height: min(38em, calc(100dvh - 40px)); display: flex; flex-direction: column; border: 1px solid var(--line); border-radius: 14px; background: var(--surface); box-shadow: var(--float); overflow: hidden; font-size: .9375em }
 .full { inset: 0 0 auto 0; width: 100%; height: 100vh; height: 100dvh; border: 0; border-radius: 0 }
-header { display: flex; gap: .65em; align-items: center; padding: .6em .3em .6em .9em; border-bottom: 1px solid var(--line); flex: none }
+header { display: flex; gap: .65em; align-items: flex-start; align-items: safe center; padding: .6em .3em .6em .9em; border-bottom: 1px solid var(--line); flex: none; max-height: 32%; overflow-y: auto }
 header div { flex: 1; min-width: 0; line-height: 1.3 } h2 { font-weight: 600; overflow-wrap: anywhere } .sub { font-size: .8667em; color: var(--muted) }
 .face { display: inline-grid; place-items: center; width: 2.3em; height: 2.3em; flex: none; border-radius: 50%; font-style: normal; font-weight: 600; font-size: .8667em; background: var(--face); color: var(--face-ink) }
 .banner { flex: none; padding: .5em .95em; background: var(--sunk); border-bottom: 1px solid var(--line); font-size: .8667em } .banner.bad { background: var(--bad-soft); color: var(--bad) }
-.log { flex: 1 1 0; min-height: 5em; overflow-y: auto; overscroll-behavior: contain; padding: .95em; display: flex; flex-direction: column; gap: .5em } .log:focus-visible { outline-offset: -3px; border-radius: 0 }
+.log { flex: 1 1 0; min-height: 4em; overflow-y: auto; overscroll-behavior: contain; padding: .95em; display: flex; flex-direction: column; gap: .5em } .log:focus-visible { outline-offset: -3px; border-radius: 0 }
 .log > :first-child { margin-top: auto }
 .log > .b { align-self: center } .hint { color: var(--muted); font-size: .8667em } .hello { max-width: 88% }
 .m { max-width: 88%; align-self: flex-start; display: grid; gap: .15em; justify-items: start } .m.me { align-self: flex-end; justify-items: end }
@@ -37,11 +37,11 @@ header div { flex: 1; min-width: 0; line-height: 1.3 } h2 { font-weight: 600; ov
 blockquote { border-inline-start: 3px solid var(--edge); padding-inline-start: .6em; color: var(--muted); font-size: .8667em; white-space: pre-wrap; overflow-wrap: anywhere }
 img { display: block; max-width: 100%; max-height: 14em; border-radius: 8px }
 .file { display: inline-flex; gap: .4em; align-items: center; min-height: 44px }
-.foot { flex: none; display: grid; grid-template-columns: minmax(0, 1fr); gap: .3em; padding: .3em .6em max(.6em, env(safe-area-inset-bottom)); border-top: 1px solid var(--line); max-height: 70%; overflow-y: auto }
-.acts { display: flex; flex-wrap: wrap; gap: .3em } .acts .b { font-size: .8667em; color: var(--accent); padding: .2em .5em }
+.foot { flex: none; display: grid; grid-template-columns: minmax(0, 1fr); gap: .3em; padding: .3em .6em max(.6em, env(safe-area-inset-bottom)); border-top: 1px solid var(--line); max-height: 55%; overflow-y: auto }
+.acts { display: flex; flex-wrap: wrap; gap: 0 .1em } .acts .b { font-size: .8667em; color: var(--accent); padding: .2em .35em; gap: .3em } .acts svg { width: 1.1em; height: 1.1em }
 .say { font-size: .8667em; color: var(--muted); padding: 0 .3em } .say.bad { color: var(--bad) } .typing { min-height: 1.5em }
-.compose { display: flex; gap: .15em; align-items: flex-end; border: 1px solid var(--edge); border-radius: 12px; padding: 3px } .compose:focus-within { outline: 2px solid var(--accent); outline-offset: -1px }
-textarea { flex: 1; min-width: 3em; min-height: 44px; max-height: 9em; field-sizing: content; resize: none; border: 0; background: none; padding: .6em .4em; line-height: 1.4; font-size: max(1em, 16px) } textarea:focus-visible { outline: 0 } ::placeholder { color: var(--muted); opacity: 1 }
+.compose { display: flex; flex-wrap: wrap; gap: .15em; align-items: flex-end; border: 1px solid var(--edge); border-radius: 12px; padding: 3px } .compose:focus-within { outline: 2px solid var(--accent); outline-offset: -1px }
+textarea { flex: 1 1 7em; min-width: 7em; min-height: 44px; max-height: 9em; field-sizing: content; resize: none; border: 0; background: none; padding: .6em .4em; line-height: 1.4; font-size: max(1em, 16px) } textarea:focus-visible { outline: 0 } ::placeholder { color: var(--muted); opacity: 1 }
 .chips { display: flex; flex-wrap: wrap; gap: .3em } .chip { display: inline-flex; align-items: center; gap: .2em; border: 1px solid var(--line); border-radius: 8px; padding-inline-start: .6em; max-width: 100%; font-size: .8667em } .chip span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .emoji { display: grid; grid-template-columns: repeat(auto-fill, minmax(44px, 1fr)); max-height: 9.5em; overflow-y: auto; border: 1px solid var(--line); border-radius: 8px } .emoji .b { font-size: 1.25em; padding: 0 }
 .mail { display: grid; grid-template-columns: minmax(0, 1fr); gap: .4em; padding: .4em .3em } .mail b { font-weight: 600 } .mail label { display: grid; gap: .2em } .mail input { min-height: 44px; padding: .4em .6em; border: 1px solid var(--edge); border-radius: 8px; background: var(--surface); font-size: max(1em, 16px); width: 100% } .row { display: flex; flex-wrap: wrap; gap: .4em }

@@ -315,10 +315,7 @@ export class View {
 
   private who(m: Item): string { return m.mine ? this.t.you : m.name || (m.author === 'machine' ? this.t.machine : this.t.somebody) }
 
-  private whoAnswers(): string {
-    const org = this.c.config?.org ?? ''
-    return this.c.office?.advisor || (org ? this.t.team(org) : this.t.somebody)
-  }
+  private whoAnswers(): string { return this.c.office?.advisor || this.t.team }
 
   private draw() {
     const { c, t } = this
@@ -335,7 +332,7 @@ export class View {
     const hu = hue(answers)
     this.face.style.setProperty('--face', `hsl(${hu} 45% 84%)`)
     this.face.style.setProperty('--face-ink', `hsl(${hu} 45% 22%)`)
-    if (c.office && c.config) this.sub.textContent = `${t.answersHere(this.whoAnswers())} ${c.office.online ? t.online(c.office.online) : t.away}`
+    if (c.office && c.config) this.sub.textContent = c.office.online ? t.here(this.whoAnswers(), c.office.online) : t.away(this.whoAnswers())
 
     const line = c.refused ? `${c.config || c.identity ? t.refused : t.unreachable} ${c.refused}` : c.offline ? t.offline : c.notice === 'expired' ? t.expired : c.notice === 'forgotten' ? t.forgotten : ''
     this.banner.classList.toggle('bad', !!c.refused)
