@@ -91,9 +91,7 @@ func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.F
 		}
 		f.Assignee, scope.NoNotes = u.ID, true
 	}
-	if f.Assignee != "none" {
-		scope.Assignee = f.Assignee
-	}
+	scope.Assignee, scope.Status, scope.Kind, scope.Unit, scope.Category, scope.Tag, scope.Failed = f.Assignee, f.Status, string(f.Kind), f.Unit, f.Category, f.Tag, f.Failed
 	if before != 0 {
 		scope.Limit = 0 // the page before is found again
 	}

@@ -51,7 +51,10 @@ func TestSearch(t *testing.T) {
 		}
 
 		// lists: q with other filters, and page after page
-		list := func(c *client, query string) []object { t.Helper(); return c.get("/conversations?" + query).want(200).items() }
+		list := func(c *client, query string) []object {
+			t.Helper()
+			return c.get("/conversations?" + query).want(200).items()
+		}
 		if got := list(h.owner, "q=mueller+&status=open"); len(got) != 2 || len(got[0].list("hits")) == 0 {
 			t.Errorf("open: %v", got)
 		}
@@ -60,6 +63,14 @@ func TestSearch(t *testing.T) {
 		}
 		if got := list(h.owner, "q=mueller+&channel_kind=telegram"); len(got) != 0 {
 			t.Errorf("telegram: %v", got)
+		}
+		h.owner.do("PATCH", "/conversations/"+rows[1].str("id"), map[string]any{"tags": []string{"Eilt sehr"}}).want(200)
+		h.eventually("search in a tag", func() bool { return len(list(h.owner, "q=mueller+&tag=Eilt+sehr")) == 1 })
+		if got := list(h.owner, "q=mueller+&tag=Eilt"); len(got) != 0 {
+			t.Errorf("another tag: %v", got)
+		}
+		if got := list(h.owner, "q=an&status=open&assignee=none"); len(got) != 2 { // two letters of Anna
+			t.Errorf("unassigned: %v", got)
 		}
 		page := h.owner.get("/conversations?q=mueller+&limit=1").want(200).obj()
 		next := page.str("next_cursor")

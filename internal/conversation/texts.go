@@ -112,11 +112,17 @@ func IDsFrom(ctx context.Context, q db.Querier, conversation string, pos int64, 
 	return ids, next, nil
 }
 
-// Head is what every message of a conversation is found by.
+// Head is what every message of a conversation is found by: its words, and what lists are filtered by.
 type Head struct {
 	Subject      string
 	CustomerName string
 	Assignee     string
+	Status       string
+	Kind         channel.Kind
+	Unit         string
+	Category     string
+	Tags         []string
+	Failed       bool
 }
 
 // Heads reads the heads of conversations; unknown ids are left out.
@@ -126,11 +132,16 @@ func Heads(ctx context.Context, q db.Querier, ids []string) (map[string]Head, er
 		return out, nil
 	}
 	list, args := db.In(2, ids)
-	rows, err := q.Query(ctx, `SELECT id, subject, customer_name, assignee FROM conversation WHERE org = $1 AND id IN `+list, args...)
+	rows, err := q.Query(ctx, `SELECT id, subject, customer_name, assignee, status, channel_kind, unit, category, tags, failed FROM conversation WHERE org = $1 AND id IN `+list, args...)
 	err = db.Each(rows, err, func() error {
-		var id string
+		var id, kind, tags string
+		var failed int64
 		var h Head
-		err := rows.Scan(&id, &h.Subject, &h.CustomerName, &h.Assignee)
+		err := rows.Scan(&id, &h.Subject, &h.CustomerName, &h.Assignee, &h.Status, &kind, &h.Unit, &h.Category, &tags, &failed)
+		if err == nil && tags != "" {
+			err = json.Unmarshal([]byte(tags), &h.Tags)
+		}
+		h.Kind, h.Failed = channel.Kind(kind), failed > 0
 		out[id] = h
 		return err
 	})

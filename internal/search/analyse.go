@@ -20,6 +20,7 @@ type class byte
 const (
 	prose class = iota
 	name
+	mark // no text at all: what a conversation is filtered by
 )
 
 // emit is told of a stretch of the text (bytes) and its terms. Stretches may overlap: an identifier as a whole and its

@@ -13,21 +13,21 @@ import (
 type writer struct {
 	tx       *db.Tx
 	postgres bool
-	added    []any // organisation aside: doc, ref and, on PostgreSQL, terms
+	added    []any // organisation aside: doc, ref, hash and, on PostgreSQL, terms
 }
 
 func writerOf(tx *db.Tx) *writer { return &writer{tx: tx, postgres: tx.Postgres()} }
 
 const addMax = 64
 
-func (w *writer) add(ctx context.Context, n int64, ref string, terms []string) error {
-	w.added = append(w.added, n, ref)
+func (w *writer) add(ctx context.Context, n int64, ref string, hash int64, terms []string) error {
+	w.added = append(w.added, n, ref, hash)
 	if w.postgres {
 		w.added = append(w.added, terms)
 	} else if _, err := w.tx.Exec(ctx, `INSERT INTO search_text (rowid, terms) SELECT $2, $3 WHERE $1 <> ''`, n, strings.Join(terms, " ")); err != nil {
 		return err
 	}
-	if len(w.added) >= addMax*3 {
+	if len(w.added) >= addMax*4 {
 		return w.flush(ctx)
 	}
 	return nil
@@ -38,18 +38,18 @@ func (w *writer) flush(ctx context.Context) error {
 		return nil
 	}
 	var b strings.Builder
-	per, columns := 2, "org, doc, ref"
+	per, columns := 3, "org, doc, ref, hash"
 	if w.postgres {
-		per, columns = 3, "org, doc, ref, terms"
+		per, columns = 4, "org, doc, ref, hash, terms"
 	}
 	for i := 0; i < len(w.added); i += per {
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		if w.postgres {
-			fmt.Fprintf(&b, "($1,$%d,$%d,array_to_tsvector($%d::text[]))", i+2, i+3, i+4)
+			fmt.Fprintf(&b, "($1,$%d,$%d,$%d,array_to_tsvector($%d::text[]))", i+2, i+3, i+4, i+5)
 		} else {
-			fmt.Fprintf(&b, "($1,$%d,$%d)", i+2, i+3)
+			fmt.Fprintf(&b, "($1,$%d,$%d,$%d)", i+2, i+3, i+4)
 		}
 	}
 	_, err := w.tx.Exec(ctx, `INSERT INTO search_doc (`+columns+`) VALUES `+b.String(), w.added...)
@@ -57,9 +57,12 @@ func (w *writer) flush(ctx context.Context) error {
 	return err
 }
 
-func (w *writer) replace(ctx context.Context, n int64, terms []string) error {
+func (w *writer) replace(ctx context.Context, n, hash int64, terms []string) error {
 	if w.postgres {
-		_, err := w.tx.Exec(ctx, `UPDATE search_doc SET terms = array_to_tsvector($3::text[]) WHERE org = $1 AND doc = $2`, n, terms)
+		_, err := w.tx.Exec(ctx, `UPDATE search_doc SET hash = $3, terms = array_to_tsvector($4::text[]) WHERE org = $1 AND doc = $2`, n, hash, terms)
+		return err
+	}
+	if _, err := w.tx.Exec(ctx, `UPDATE search_doc SET hash = $3 WHERE org = $1 AND doc = $2`, n, hash); err != nil {
 		return err
 	}
 	if _, err := w.tx.Exec(ctx, `DELETE FROM search_text WHERE rowid = $2 AND $1 <> ''`, n); err != nil {
@@ -108,8 +111,24 @@ func lookup(ctx context.Context, o db.Org, expr string, below int64, limit int) 
 	return out, nil
 }
 
+// newest gives up to limit documents below a number, the newest first, down to a number, whatever they say.
+func newest(ctx context.Context, o db.Org, below, from int64, limit int) ([]place, error) {
+	var out []place
+	rows, err := o.Query(ctx, `SELECT doc, ref FROM search_doc WHERE org = $1 AND doc < $2 AND doc >= $3 ORDER BY doc DESC LIMIT $4`, below, from, limit)
+	err = db.Each(rows, err, func() error {
+		var p place
+		err := rows.Scan(&p.doc, &p.ref)
+		out = append(out, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the newest documents: %w", err)
+	}
+	return out, nil
+}
+
 // expression writes the conditions on some windows in the engine's language.
-func expression(postgres bool, words []word, windows []int64, assignee string) string {
+func expression(postgres bool, words []word, windows []int64, marks []string) string {
 	and, or, quote, begins := " AND ", " OR ", `"`, `" *`
 	if postgres {
 		and, or, quote, begins = " & ", " | ", "", ":*"
@@ -130,11 +149,14 @@ func expression(postgres bool, words []word, windows []int64, assignee string) s
 			b.WriteString(or)
 		}
 		b.WriteByte('(')
-		if assignee != "" {
-			term(&b, win, assigneeTerm(assignee), name, false)
+		for j, m := range marks {
+			if j > 0 {
+				b.WriteString(and)
+			}
+			term(&b, win, m, mark, false)
 		}
 		for j, w := range words {
-			if j > 0 || assignee != "" {
+			if j+len(marks) > 0 {
 				b.WriteString(and)
 			}
 			b.WriteByte('(')

@@ -17,7 +17,7 @@ import (
 	"github.com/rufweite/rufweite/internal/db"
 )
 
-// How documents are numbered: doc = organisation's number (14 bits), area (1 bit), number within the area (29 bits). A
+// How documents are numbered: doc = organisation's number (13 bits), area (1 bit), number within the area (29 bits). A
 // window is 16,384 documents of one area. The terms of a document begin with its window, so that each window is an
 // index of its own: no query reads another organisation's, the newest windows are looked at first and older ones only
 // while hits are missing, and the beginning of a word is looked for among few terms. Messages begin in the middle: what
@@ -27,7 +27,7 @@ const (
 	windowBits = 14
 	localBits  = 29
 	middle     = 1 << (localBits - 1)
-	maxNum     = 1<<14 - 1
+	maxNum     = 1<<13 - 1
 )
 
 type area int64
@@ -43,9 +43,10 @@ func docNumber(num int64, a area, local int64) int64 {
 
 func window(doc int64) int64 { return doc >> windowBits }
 
-// prefix is what the terms of a window begin with: six characters of fixed width. Names stand apart from texts.
+// prefix is what the terms of a window begin with: six characters of fixed width. Names stand apart from texts, and so
+// do marks.
 func prefix(window int64, c class) string {
-	s := strconv.FormatInt(window<<1|int64(c), 36)
+	s := strconv.FormatInt(window<<2|int64(c), 36)
 	return "000000"[min(6, len(s)):] + s
 }
 
@@ -183,6 +184,10 @@ func (x *Index) follow(ctx context.Context) {
 		for _, o := range sorted(busy) {
 			begin := time.Now()
 			more, err := x.Step(ctx, x.db.Org(o))
+			if errors.Is(err, errMoved) {
+				pause(ctx, 200*time.Millisecond)
+				return
+			}
 			if err != nil {
 				if ctx.Err() != nil {
 					return
@@ -364,8 +369,22 @@ type doc struct {
 	ref          string
 	area         area
 	down         bool // was there before the index was: numbered downwards
+	anew         bool // is written even if it seems unchanged
 	gone         bool
 	prose, names []string
+	marks        []string
+}
+
+func (d doc) hash() int64 {
+	f := fnv.New64a()
+	for _, l := range [][]string{d.prose, d.names, d.marks} {
+		for _, t := range l {
+			_, _ = f.Write([]byte(t))
+			_, _ = f.Write([]byte{' '})
+		}
+		_, _ = f.Write([]byte{0})
+	}
+	return int64(f.Sum64())
 }
 
 // unique keeps the first of each id.
@@ -482,7 +501,7 @@ func (x *Index) changed(ctx context.Context, o db.Org, ids []string) (heads map[
 
 func headHash(h conversation.Head) int64 {
 	f := fnv.New64a()
-	for _, s := range []string{h.Subject, h.CustomerName, h.Assignee} {
+	for _, s := range append([]string{h.Subject, h.CustomerName}, marksOf(h)...) {
 		_, _ = f.Write([]byte(s))
 		_, _ = f.Write([]byte{0})
 	}
@@ -581,19 +600,35 @@ func (x *Index) messageDocs(ctx context.Context, o db.Org, ids []string, texts m
 		for _, f := range messageFields(t, heads[t.Conversation]) {
 			set.add(f.text, f.c)
 		}
-		if a := heads[t.Conversation].Assignee; a != "" {
-			set.names = append(set.names, assigneeTerm(a))
-		}
 		d.prose, d.names = set.prose, set.names
+		if h, ok := heads[t.Conversation]; ok {
+			d.marks = marksOf(h)
+		}
 		docs = append(docs, d)
 	}
 	return docs, sums, nil
 }
 
-// assigneeTerm is the term by which what is assigned to somebody is found. It is longer than any term of a text.
-func assigneeTerm(staff string) string {
-	return "0assignee" + (fold(staff) + strings.Repeat("0", maxTerm))[:maxTerm]
+// Marks are terms of what lists are filtered by, so that a search within a filter need not look at everything else
+// first. They may be a moment old; whoever filters looks at the conversations themselves too.
+func marksOf(h conversation.Head) []string {
+	out := []string{markTerm("s", h.Status), markTerm("a", h.Assignee), markTerm("k", string(h.Kind))}
+	if h.Unit != "" {
+		out = append(out, markTerm("u", h.Unit))
+	}
+	if h.Category != "" {
+		out = append(out, markTerm("c", h.Category))
+	}
+	if h.Failed {
+		out = append(out, markTerm("f", ""))
+	}
+	for _, t := range h.Tags {
+		out = append(out, markTerm("t", t))
+	}
+	return unique(out)
 }
+
+func markTerm(kind, value string) string { return cut(kind + fold(value)) }
 
 // messageFields are the texts by which a message is found, under the names that hits give them, the most telling first.
 func messageFields(t conversation.Text, h conversation.Head) []field {
@@ -677,6 +712,9 @@ func (x *Index) scan(ctx context.Context, o db.Org, s state) error {
 		if err != nil {
 			return err
 		}
+		for i := range docs {
+			docs[i].anew = true
+		}
 		return x.locked(ctx, o, s, func(tx *db.Tx, st *state) error {
 			st.customers = ""
 			if len(ids) > 0 {
@@ -706,7 +744,7 @@ func (x *Index) scan(ctx context.Context, o db.Org, s state) error {
 		return err
 	}
 	for i := range docs {
-		docs[i].down = down
+		docs[i].down, docs[i].anew = down, true
 	}
 	before := s.down
 	err = x.locked(ctx, o, s, func(tx *db.Tx, st *state) error {
@@ -735,14 +773,15 @@ func put(ctx context.Context, tx *db.Tx, s *state, docs []doc) error {
 	for i, d := range docs {
 		refs[i] = d.ref
 	}
-	have := map[string]int64{}
+	type known struct{ doc, hash int64 }
+	have := map[string]known{}
 	list, args := db.In(2, refs)
-	rows, err := tx.Query(ctx, `SELECT ref, doc FROM search_doc WHERE org = $1 AND ref IN `+list, args...)
+	rows, err := tx.Query(ctx, `SELECT ref, doc, hash FROM search_doc WHERE org = $1 AND ref IN `+list, args...)
 	err = db.Each(rows, err, func() error {
 		var ref string
-		var n int64
-		err := rows.Scan(&ref, &n)
-		have[ref] = n
+		var k known
+		err := rows.Scan(&ref, &k.doc, &k.hash)
+		have[ref] = k
 		return err
 	})
 	if err != nil {
@@ -750,14 +789,17 @@ func put(ctx context.Context, tx *db.Tx, s *state, docs []doc) error {
 	}
 	w := writerOf(tx)
 	for _, d := range docs {
-		n, old := have[d.ref]
+		k, old := have[d.ref]
+		n, sum := k.doc, d.hash()
 		switch {
 		case d.gone:
 			if old {
 				err = w.remove(ctx, n)
 			}
 		case old:
-			err = w.replace(ctx, n, termsOf(n, d))
+			if k.hash != sum || d.anew {
+				err = w.replace(ctx, n, sum, termsOf(n, d))
+			}
 		default:
 			switch {
 			case d.area == customers:
@@ -773,7 +815,7 @@ func put(ctx context.Context, tx *db.Tx, s *state, docs []doc) error {
 			if s.down < 0 || s.up >= 2*middle || s.customersSoFar >= 2*middle {
 				return errors.New("the search index is full")
 			}
-			err = w.add(ctx, n, d.ref, termsOf(n, d))
+			err = w.add(ctx, n, d.ref, sum, termsOf(n, d))
 		}
 		if err != nil {
 			return fmt.Errorf("index %s: %w", d.ref, err)
@@ -784,13 +826,17 @@ func put(ctx context.Context, tx *db.Tx, s *state, docs []doc) error {
 
 // termsOf gives the terms of a document with their window before them.
 func termsOf(n int64, d doc) []string {
-	out := make([]string, 0, len(d.prose)+len(d.names))
+	out := make([]string, 0, len(d.prose)+len(d.names)+len(d.marks))
 	p := prefix(window(n), prose)
 	for _, t := range d.prose {
 		out = append(out, p+t)
 	}
 	p = prefix(window(n), name)
 	for _, t := range d.names {
+		out = append(out, p+t)
+	}
+	p = prefix(window(n), mark)
+	for _, t := range d.marks {
 		out = append(out, p+t)
 	}
 	return out

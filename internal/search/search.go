@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
@@ -16,10 +17,11 @@ const (
 	MaxHits = 200
 	// hitsOfOne is how many messages of one conversation are shown: the newest ones.
 	hitsOfOne = 3
-	// budget is how long older and older windows are looked through while hits are missing. Words that are each in half
-	// of all messages and never together would otherwise cost a look at all of them.
-	budget = 150 * time.Millisecond
 )
+
+// budget is how long older and older windows are looked through while hits are missing. Words that are each in half of
+// all messages and never together would otherwise cost a look at all of them. Result.More tells that it ran out.
+var budget = 400 * time.Millisecond
 
 // Hit is one place where something was found.
 type Hit struct {
@@ -45,12 +47,40 @@ type Person struct {
 
 // Scope says what of an organisation is looked at.
 type Scope struct {
-	Assignee string // only conversations assigned to this member of staff; "" = all
-	NoNotes  bool   // internal notes are for staff only
-	Limit    int    // conversations at most; 0 = as many as MaxHits hits are in
+	Assignee string // only conversations assigned to this member of staff; "none" = to nobody; "" = all
+	// The others of what lists are filtered by make a search within them quick; Accept decides.
+	Status, Kind, Unit, Category, Tag string
+	Failed                            bool
+	NoNotes                           bool // internal notes are for staff only
+	Limit                             int  // conversations at most; 0 = as many as MaxHits hits are in
 	// Accept says which of some conversations count (permissions, other filters); nil = all.
 	Accept func(ctx context.Context, ids []string) (map[string]bool, error)
 }
+
+func (sc Scope) marks() []string {
+	var out []string
+	add := func(kind, value string) {
+		if value != "" {
+			out = append(out, markTerm(kind, value))
+		}
+	}
+	if sc.Assignee == nobody {
+		out = append(out, markTerm("a", ""))
+	} else {
+		add("a", sc.Assignee)
+	}
+	add("s", sc.Status)
+	add("k", sc.Kind)
+	add("u", sc.Unit)
+	add("c", sc.Category)
+	add("t", sc.Tag)
+	if sc.Failed {
+		out = append(out, markTerm("f", ""))
+	}
+	return out
+}
+
+const nobody = "none"
 
 // Result is what was found. More is set if the search ended before everything was looked at.
 type Result struct {
@@ -77,7 +107,7 @@ func Search(ctx context.Context, o db.Org, q Query, sc Scope) (Result, error) {
 	}
 	at := map[string]int{} // conversation → index in res.Found, -1 = not accepted
 	hits := 0
-	walk := walker{org: o, words: q.words, assignee: sc.Assignee, top: window(docNumber(s.num, messages, s.up)), bottom: window(docNumber(s.num, messages, s.down+1)), deadline: time.Now().Add(budget)}
+	walk := walker{org: o, words: q.words, marks: sc.marks(), top: window(docNumber(s.num, messages, s.up)), bottom: window(docNumber(s.num, messages, s.down+1)), deadline: time.Now().Add(budget)}
 	for {
 		page, done, err := walk.next(ctx, min(64, max(16, 2*(limit-len(res.Found)))))
 		if err != nil {
@@ -119,7 +149,7 @@ func Search(ctx context.Context, o db.Org, q Query, sc Scope) (Result, error) {
 				at[t.Conversation] = -1
 			}
 			h := heads[t.Conversation]
-			if known && (i < 0 || len(res.Found[i].Hits) >= hitsOfOne) || sc.Assignee != "" && h.Assignee != sc.Assignee {
+			if known && (i < 0 || len(res.Found[i].Hits) >= hitsOfOne) || sc.Assignee == nobody && h.Assignee != "" || sc.Assignee != "" && sc.Assignee != nobody && h.Assignee != sc.Assignee {
 				continue
 			}
 			found, match := q.match(messageFields(t, h))
@@ -179,7 +209,7 @@ func shown(hits []hit) []Hit {
 type walker struct {
 	org         db.Org
 	words       []word
-	assignee    string
+	marks       []string
 	top, bottom int64 // windows still to look at
 	below       int64 // documents from here on were seen; 0 = none yet
 	size        int64
@@ -214,11 +244,26 @@ func (w *walker) next(ctx context.Context, limit int) (out []place, done bool, e
 			windows[i] = w.top - int64(i)
 		}
 		words, most := w.words, limit
+		last := words[len(words)-1]
+		if begins(last) && short(last) {
+			// As good as every message has a word that begins with two letters: it is looked at, not looked up.
+			words, n = words[:len(words)-1], 1
+			windows = windows[:1]
+		}
+		if len(words)+len(w.marks) == 0 {
+			out, err = newest(ctx, w.org, w.below, w.bottom<<windowBits, limit)
+			if len(out) < limit {
+				w.top = w.bottom - 1
+				return out, true, err
+			}
+			w.below = out[len(out)-1].doc
+			return out, false, err
+		}
 		open := len(words) > 1 && begins(words[len(words)-1])
 		if open && !w.narrow {
 			words, most = words[:len(words)-1], few
 		}
-		out, err = lookup(ctx, w.org, expression(w.org.DB().Postgres(), words, windows, w.assignee), w.below, most)
+		out, err = lookup(ctx, w.org, expression(w.org.DB().Postgres(), words, windows, w.marks), w.below, most)
 		if err != nil {
 			return nil, true, err
 		}
@@ -250,6 +295,9 @@ func begins(w word) bool {
 	}
 	return false
 }
+
+// short reports whether a word that is being typed has but two letters.
+func short(w word) bool { return utf8.RuneCountInString(w.text) < 3 }
 
 // Customers looks for customers by name, address or what staff wrote about them; the last made come first.
 func Customers(ctx context.Context, o db.Org, q Query, limit int) ([]Person, error) {
