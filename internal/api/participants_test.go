@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -293,7 +294,9 @@ func TestWorkplace(t *testing.T) {
 		defer s.close()
 		s.want()
 		h.owner.do("POST", "/conversations/"+a+"/presence", map[string]any{"state": "writing"}).want(204)
-		s.until("presence", func(o object) bool { return o.str("kind") == "presence" && o.str("staff.id") == h.owner.id && o.str("state") == "writing" })
+		s.until("presence", func(o object) bool {
+			return o.str("kind") == "presence" && o.str("staff.id") == h.owner.id && o.str("state") == "writing"
+		})
 		if got := anton.get("/conversations/" + a + "/presence").items(); len(got) != 1 || got[0].str("staff.id") != h.owner.id {
 			t.Errorf("presence %v", got)
 		}
@@ -317,6 +320,54 @@ func TestWorkplace(t *testing.T) {
 		anton.do("PUT", "/me/preferences", map[string]any{"keys": map[string]any{"r": "x"}}).want(200)
 		if got := anton.get("/me/preferences").obj(); got.str("keys.r") != "x" {
 			t.Errorf("preferences %v", got)
+		}
+	})
+}
+
+// TestMailAndChatAlternate: ten replies to and fro between mail and chat stay one conversation; each answer leaves by
+// the way that the customer used last.
+func TestMailAndChatAlternate(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		w := h.window(h.chatChannel(nil))
+		w.write("Frage 0 im Chat")
+		c := h.talk("Frage 0").str("id")
+		w.do("POST", "email", map[string]any{"email": "erika@kunde.example", "client_id": id()}).want(202)
+		mail := h.mailTo("erika@kunde.example", 1)
+		mails := 1
+		for i := 1; i <= 10; i++ {
+			text, kind := fmt.Sprint("Frage ", i), "webchat"
+			if i%2 == 1 {
+				kind = "email"
+				reply(h, mail, "Erika", "erika@kunde.example", text)
+			} else {
+				w.write(text)
+			}
+			h.eventually(text+" arrived", func() bool { return h.owner.entry(c, text) != nil })
+			if m := h.owner.entry(c, text); m.str("channel.kind") != kind || m.str("author") != "customer" {
+				t.Fatalf("%s: %v", text, m)
+			}
+			m := h.owner.do("POST", "/conversations/"+c+"/messages", map[string]any{"text": fmt.Sprint("Antwort ", i), "client_id": id()}).want(201).obj()
+			if m.str("channel.kind") != kind {
+				t.Errorf("answer %d left by %s, want %s", i, m.str("channel.kind"), kind)
+			}
+			if kind == "email" {
+				mails++
+				mail = h.mailTo("erika@kunde.example", mails)
+			} else {
+				h.eventually("the visitor reads it", func() bool { return strings.Contains(texts(w.history()), fmt.Sprint("Antwort ", i)) })
+			}
+		}
+		if n := len(h.owner.get("/conversations").items()); n != 1 {
+			t.Errorf("%d conversations, want one", n)
+		}
+		n := 0
+		for _, m := range h.owner.messages(c) {
+			if m.str("kind") == "message" && m.str("direction") == "in" {
+				n++
+			}
+		}
+		if n != 11 {
+			t.Errorf("%d messages came in, want 11", n)
 		}
 	})
 }

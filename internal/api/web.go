@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// notTheDesk are paths that belong to pages of their own: as long as a build does not have one, it is not there, rather
+// than being the desk.
+var notTheDesk = []string{"portal", "contact", "docs", "a", "sample"}
+
 // serveWeb gives the files of the user interface. Paths without a file are the desk's own: it is one page.
 func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -20,6 +24,14 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	for _, other := range notTheDesk {
+		if name == other || strings.HasPrefix(name, other+"/") {
+			if _, err := fs.Stat(s.Web, name+".html"); err != nil {
+				http.NotFound(w, r)
+				return
+			}
+		}
+	}
 	b, err := fs.ReadFile(s.Web, name)
 	if err != nil && path.Ext(name) == "" {
 		if b, err = fs.ReadFile(s.Web, name+".html"); err == nil {
