@@ -387,7 +387,7 @@ func TestCorpus(t *testing.T) {
 func TestCorpusLarge(t *testing.T) {
 	size, variants := 2<<20, 10
 	if testing.Short() {
-		size, variants = 1<<20, 3
+		size, variants = 512<<10, 3
 	}
 	for _, kind := range malformedKinds() {
 		for variant := range variants {
