@@ -83,7 +83,7 @@ const (
 // signature or SPF result passes, or if the provider of the mailbox says so in an Authentication-Results field that can
 // only be its own (setting trusted_authserv_id). Everything else leaves the sender claimed.
 func (Driver) Assess(ctx context.Context, a channel.Account, raw []byte, e channel.Event, env channel.Env) (channel.Assessment, error) {
-	env2 := readEnvelope(raw)
+	reached := readEnvelope(raw)
 	fields, body, wellFormed := topFields(raw)
 	out := channel.Assessment{Assurance: channel.Claimed, Result: resultFail}
 	address, ok := author(fields, e)
@@ -99,7 +99,7 @@ func (Driver) Assess(ctx context.Context, a channel.Account, raw []byte, e chann
 	}
 	out.Domain = domain
 
-	provider, trusted := providerResults(a, env2, fields)
+	provider, trusted := providerResults(a, reached, fields)
 	if trusted {
 		out.SPF, out.DKIM, out.DMARC = provider.spf, provider.dkim, provider.dmarc
 		if provider.dmarc == resultPass && (provider.from == "" || provider.from == domain) {
@@ -116,7 +116,7 @@ func (Driver) Assess(ctx context.Context, a channel.Account, raw []byte, e chann
 	signatures := make(chan dkimResult, 1)
 	go func() { signatures <- verifyDKIM(ctx, dns, fields, body, domain, wellFormed) }()
 	host := make(chan spfResult, 1)
-	go func() { host <- verifySPF(ctx, dns, env2) }()
+	go func() { host <- verifySPF(ctx, dns, reached) }()
 	record := lookupDMARC(ctx, dns, domain)
 	dk, sp := <-signatures, <-host
 

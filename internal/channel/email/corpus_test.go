@@ -212,7 +212,7 @@ var malformed = map[string]func(r *rand.Rand, size int) []byte{
 		return []byte("From: a\x00@b.example\r\nFrom: a@b.example\r\nSubject: \x00x\x00\r\n\r\n" + strings.Repeat("\x00", size))
 	},
 	"long header line": func(r *rand.Rand, size int) []byte {
-		return []byte(pick(r, "X-Junk", "Subject", "Content-Type", "References", "Received") + ": " + strings.Repeat(pick(r, "j", "=?", "\"", "(", "<", ";a=", "=?utf-8?q?=", "%", "\\"), size) + "\r\nFrom: a@b.example\r\n\r\nHallo")[:]
+		return []byte(pick(r, "X-Junk", "Subject", "Content-Type", "References", "Received") + ": " + strings.Repeat(pick(r, "j", "=?", "\"", "(", "<", ";a=", "=?utf-8?q?=", "%", "\\"), size) + "\r\nFrom: a@b.example\r\n\r\nHallo")
 	},
 	"folded header": func(r *rand.Rand, size int) []byte {
 		return []byte("From: a@b.example\r\n" + pick(r, "X-Junk", "Subject", "To", "References") + ":\r\n" + strings.Repeat(" x\r\n", size/4) + "\r\nHallo")
