@@ -2,6 +2,7 @@ package email
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -11,9 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
 	"golang.org/x/net/idna"
@@ -184,6 +187,57 @@ func signerFor(a channel.Account) (*dkim.SignOptions, error) {
 		// Relays fold header fields and add spaces at line ends; relaxed survives both.
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 	}, nil
+}
+
+// probeDKIM asks whether the key's record is published, where an account signs: without it every signature is worth
+// nothing, and nobody would notice but the customers' spam filters. A DNS that does not answer is no trouble of ours.
+func probeDKIM(ctx context.Context, a channel.Account, env channel.Env) error {
+	o, err := signerFor(a)
+	if err != nil || o == nil || env.DNS == nil {
+		return err
+	}
+	name, want, err := DNSRecord(o.Signer, o.Selector, o.Domain)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	found, err := env.DNS.LookupTXT(ctx, name)
+	var dns *net.DNSError
+	if err != nil && !(errors.As(err, &dns) && dns.IsNotFound) {
+		return nil
+	}
+	key := func(record string) (string, bool) {
+		for tag := range strings.SplitSeq(record, ";") {
+			if k, v, ok := strings.Cut(tag, "="); ok && strings.TrimSpace(k) == "p" {
+				return strings.Join(strings.Fields(v), ""), true
+			}
+		}
+		return "", false
+	}
+	ours, _ := key(want)
+	any := false
+	for _, r := range found {
+		published, ok := key(r)
+		if ok && published == ours {
+			return nil
+		}
+		any = any || ok
+	}
+	t := &channel.Trouble{
+		Reason: channel.Text{
+			DE: "Im DNS fehlt der Eintrag zum DKIM-Schlüssel; die Signaturen sind ohne ihn wertlos, und Mails landen leichter im Spam.",
+			EN: "The DNS has no record for the DKIM key; without it the signatures are worth nothing, and mails end up as spam more easily."},
+		Remedy: channel.Text{
+			DE: "Veröffentlichen Sie diesen Eintrag (Änderungen brauchen bis zu einem Tag): " + ZoneLine(name, want),
+			EN: "Publish this record (changes take up to a day): " + ZoneLine(name, want)},
+	}
+	if any {
+		t.Reason = channel.Text{
+			DE: "Der DKIM-Eintrag im DNS gehört zu einem anderen Schlüssel; die Signaturen werden als gefälscht verworfen.",
+			EN: "The DKIM record in the DNS belongs to another key; the signatures are rejected as forged."}
+	}
+	return t
 }
 
 // signedMail is a composed mail with its signature in front, ready to be sent: exactly these bytes were signed.

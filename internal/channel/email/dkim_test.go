@@ -2,6 +2,7 @@ package email
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -225,6 +227,63 @@ func TestDKIMSettingsBroken(t *testing.T) {
 	var se *channel.SendError
 	if !errors.As(err, &se) || se.Class != channel.Misconfig || len(box.All()) > 0 {
 		t.Errorf("sent unsigned, or %v", err)
+	}
+}
+
+// dnsRecords is a DNS with these TXT records.
+type dnsRecords map[string][]string
+
+func (d dnsRecords) LookupTXT(_ context.Context, name string) ([]string, error) {
+	r, ok := d[name]
+	switch {
+	case !ok:
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	case r == nil:
+		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
+	}
+	return r, nil
+}
+func (dnsRecords) LookupMX(context.Context, string) ([]*net.MX, error)        { return nil, nil }
+func (dnsRecords) LookupIPAddr(context.Context, string) ([]net.IPAddr, error) { return nil, nil }
+func (dnsRecords) LookupAddr(context.Context, string) ([]string, error)       { return nil, nil }
+
+// Whoever signs without a published key is told, with the record to publish.
+func TestProbeDKIM(t *testing.T) {
+	set := channel.Settings{"address": own, "dkim_domain": "firma.example", "dkim_selector": "s1", "dkim_key": testKey(t)}
+	key, err := ParseDKIMKey(set["dkim_key"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, txt, err := DNSRecord(key, "s1", "firma.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaced := strings.Replace(txt, "p=", "t=s; p= ", 1)
+	for what, tt := range map[string]struct {
+		dns    channel.Resolver
+		reason string
+	}{
+		"published":         {dnsRecords{name: {txt}}, ""},
+		"as people do it":   {dnsRecords{name: {"google-site-verification=x", spaced[:len(spaced)-9] + " " + spaced[len(spaced)-9:]}}, ""},
+		"missing":           {dnsRecords{}, "has no record"},
+		"something else":    {dnsRecords{name: {"v=spf1 -all"}}, "has no record"},
+		"another key":       {dnsRecords{name: {"v=DKIM1; k=ed25519; p=AAAA"}}, "another key"},
+		"revoked":           {dnsRecords{name: {"v=DKIM1; p="}}, "another key"},
+		"DNS does not know": {dnsRecords{name: nil}, ""},
+		"no DNS":            {nil, ""},
+	} {
+		e := env()
+		e.DNS = tt.dns
+		err := Driver{}.Probe(t.Context(), account(set), e)
+		var tr *channel.Trouble
+		if tt.reason == "" && err != nil || tt.reason != "" && (!errors.As(err, &tr) || !strings.Contains(tr.Reason.EN, tt.reason) || !strings.Contains(tr.Remedy.DE, txt)) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	e := env()
+	e.DNS = dnsRecords{}
+	if err := (Driver{}).Probe(t.Context(), account(channel.Settings{"address": own}), e); err != nil {
+		t.Errorf("without DKIM: %v", err)
 	}
 }
 

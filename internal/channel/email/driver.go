@@ -216,7 +216,8 @@ func messageID(a channel.Account, out channel.Outgoing, hostname string) string 
 }
 
 // Probe implements channel.Prober: it signs in at the servers for outgoing and for incoming mail and leaves. An account
-// without one only receives, one without the other gets its mail by SMTP; neither is trouble.
+// without one only receives, one without the other gets its mail by SMTP; neither is trouble. For an account that signs
+// it looks whether the DNS has the key.
 func (Driver) Probe(ctx context.Context, a channel.Account, env channel.Env) error {
 	if err := (Driver{}).Check(a.Settings); err != nil {
 		return &channel.Trouble{
@@ -236,9 +237,11 @@ func (Driver) Probe(ctx context.Context, a channel.Account, env channel.Env) err
 		}
 	}
 	if a.Settings["imap_host"] != "" {
-		return probeIMAP(ctx, a, env)
+		if err := probeIMAP(ctx, a, env); err != nil {
+			return err
+		}
 	}
-	return nil
+	return probeDKIM(ctx, a, env)
 }
 
 // trouble tells the operator what to do about a failed probe.

@@ -637,8 +637,8 @@ func TestListenGuard(t *testing.T) {
 
 // The password goes only where it is safe.
 func TestListenTLS(t *testing.T) {
-	greetingTimeout /= 20
-	t.Cleanup(func() { greetingTimeout *= 20 })
+	greetingTimeout /= 10
+	t.Cleanup(func() { greetingTimeout *= 10 })
 	for name, tt := range map[string]struct {
 		o    emailsim.IMAPOptions
 		set  []string

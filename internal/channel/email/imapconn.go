@@ -514,7 +514,7 @@ func dialIMAP(ctx context.Context, a channel.Account, env channel.Env) (*imapDia
 var errNoGreeting = errors.New("the server does not greet")
 
 // greetingTimeout is how long a greeting in the clear may take in auto; real servers greet at once.
-var greetingTimeout = 10 * time.Second
+var greetingTimeout = 5 * time.Second
 
 func dialIMAPOnce(ctx context.Context, a channel.Account, env channel.Env, implicit, unverified bool) (_ *imapDialed, err error) {
 	host, port := strings.Trim(a.Settings["imap_host"], "[]"), imapPort(a.Settings)
