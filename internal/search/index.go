@@ -18,13 +18,13 @@ import (
 )
 
 // How documents are numbered: doc = organisation's number (13 bits), area (1 bit), number within the area (29 bits). A
-// window is 16,384 documents of one area. The terms of a document begin with its window, so that each window is an
+// window is 32,768 documents of one area. The terms of a document begin with its window, so that each window is an
 // index of its own: no query reads another organisation's, the newest windows are looked at first and older ones only
 // while hits are missing, and the beginning of a word is looked for among few terms. Messages begin in the middle: what
 // is new is numbered upwards, what was there before the index was is numbered downwards, newest first, so that a new
 // index is of use at once.
 const (
-	windowBits = 14
+	windowBits = 15
 	localBits  = 29
 	middle     = 1 << (localBits - 1)
 	maxNum     = 1<<13 - 1

@@ -72,6 +72,7 @@ CREATE INDEX conversation_assignee ON conversation (org, assignee, status, last_
 CREATE INDEX conversation_kind ON conversation (org, channel_kind, status, last_at, id);
 CREATE INDEX conversation_customer ON conversation (org, customer);
 CREATE INDEX conversation_waiting ON conversation (org, status, waiting_since, id) WHERE waiting_since > 0;
+CREATE INDEX conversation_waiting_of ON conversation (org, assignee, status, waiting_since, id) WHERE waiting_since > 0;
 CREATE INDEX conversation_unit ON conversation (org, unit, status, last_at, id) WHERE unit <> '';
 CREATE INDEX conversation_category ON conversation (org, category, last_at, id) WHERE category <> '';
 CREATE INDEX conversation_failed ON conversation (org, last_at, id) WHERE failed > 0;
