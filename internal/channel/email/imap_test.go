@@ -623,7 +623,7 @@ func TestListenGuard(t *testing.T) {
 	}
 	err := Driver{}.Probe(t.Context(), a, e)
 	var tr *channel.Trouble
-	if !errors.As(err, &tr) || !strings.Contains(tr.Remedy.DE, "10 Minuten") || strings.Count(tr.Remedy.DE, "Minuten") != 1 {
+	if !errors.As(err, &tr) || !strings.Contains(tr.Remedy.DE, "10 Min.") || strings.Count(tr.Remedy.DE, "Min.") != 1 {
 		t.Errorf("%+v", err)
 	}
 	at = at.Add(guardWindow)
@@ -632,6 +632,52 @@ func TestListenGuard(t *testing.T) {
 	}
 	if err := (Driver{}).Probe(t.Context(), imapAccount(t, s), e); err != nil {
 		t.Errorf("with the right password: %v", err)
+	}
+}
+
+// The same at the outgoing server, however many mails wait.
+func TestSendGuard(t *testing.T) {
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	e := env()
+	e.Now = func() time.Time { return at }
+	box := start(t, emailsim.Options{User: "u", Password: "p"})
+	a := account(box.Settings(own))
+	a.ID = t.Name()
+	a.Settings["smtp_password"] = "falsch"
+	dials := 0
+	var d net.Dialer
+	e.Dial = channel.DialFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		return d.DialContext(ctx, network, address)
+	})
+	for i := range 10 {
+		_, err := Driver{}.Send(t.Context(), a, outgoing(), e)
+		var se *channel.SendError
+		if !errors.As(err, &se) || se.Class != channel.Misconfig || se.Code != "535 5.7.8" || strings.Contains(se.Reason.DE, "10 Min.") != (i >= guardMax) || strings.Count(se.Reason.EN, "min.") > 1 {
+			t.Fatalf("attempt %d: %v", i, err)
+		}
+	}
+	if dials != guardMax {
+		t.Errorf("%d connections, want %d", dials, guardMax)
+	}
+	at = at.Add(guardWindow)
+	if _, err := (Driver{}).Send(t.Context(), a, outgoing(), e); err == nil || dials != guardMax+1 {
+		t.Errorf("after the time: %v", err)
+	}
+	a.Settings["smtp_password"] = "p"
+	if _, err := (Driver{}).Send(t.Context(), a, outgoing(), e); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
+	// A server that is only away, or refuses the sender, is asked each time.
+	box.SetFault(emailsim.RejectSender)
+	dials = 0
+	for range 5 {
+		if _, err := (Driver{}).Send(t.Context(), a, outgoing(), e); err == nil {
+			t.Error("sent")
+		}
+	}
+	if dials != 5 {
+		t.Errorf("%d connections, want 5", dials)
 	}
 }
 

@@ -333,8 +333,12 @@ type imapOpener func(ctx context.Context, a channel.Account, env channel.Env) (i
 
 // openIMAP connects, encrypts, signs in and opens the folder. Errors are *imapError or the context's.
 func openIMAP(ctx context.Context, a channel.Account, env channel.Env) (imapMailbox, error) {
-	if err := imapGuard.blocked(a, now(env)); err != nil {
-		return nil, err
+	var last *imapError
+	if again := signIns.blocked(a, "imap", now(env), &last); again > 0 {
+		t := *last.trouble
+		t.Remedy.DE += notNow(again).DE
+		t.Remedy.EN += notNow(again).EN
+		return nil, &imapError{trouble: &t, final: true}
 	}
 	token := ""
 	if usesOAuth(a.Settings, "imap") {
@@ -356,7 +360,7 @@ func openIMAP(ctx context.Context, a channel.Account, env channel.Env) (imapMail
 		}
 	}
 	if errors.As(err, &ie) && ie.auth {
-		imapGuard.failed(a, now(env), ie)
+		signIns.failed(a, "imap", now(env), ie)
 	}
 	return m, err
 }
@@ -741,66 +745,4 @@ func imapTrouble(st imapStage, a channel.Account, err error) *imapError {
 		tr.Reason.EN += " It says: " + said
 	}
 	return e
-}
-
-// signInGuard sees to it that a wrong password is not tried so often that the server locks the account or our address
-// (fail2ban's usual limit is five failures in ten minutes). Other settings are another attempt.
-type signInGuard struct {
-	mu       sync.Mutex
-	failures map[string][]signInFailure
-}
-
-type signInFailure struct {
-	at  time.Time
-	err *imapError
-}
-
-const (
-	guardMax    = 3
-	guardWindow = 10 * time.Minute
-)
-
-var imapGuard = &signInGuard{failures: map[string][]signInFailure{}}
-
-func (g *signInGuard) key(a channel.Account) string {
-	s := a.Settings
-	return fingerprint(a.Org, a.ID, s["imap_host"], imapPort(s), s["imap_user"], s["address"], s["imap_password"], s["oauth_client_id"], s["oauth_client_secret"], s["oauth_refresh_token"])
-}
-
-func (g *signInGuard) recent(key string, now time.Time) []signInFailure {
-	list := g.failures[key]
-	for len(list) > 0 && now.Sub(list[0].at) >= guardWindow {
-		list = list[1:]
-	}
-	if len(list) == 0 {
-		delete(g.failures, key)
-	} else {
-		g.failures[key] = list
-	}
-	return list
-}
-
-// blocked gives the last refusal while it must not be tried again.
-func (g *signInGuard) blocked(a channel.Account, now time.Time) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	list := g.recent(g.key(a), now)
-	if len(list) < guardMax {
-		return nil
-	}
-	again := list[0].at.Add(guardWindow).Sub(now).Round(time.Minute)
-	last := *list[len(list)-1].err.trouble
-	last.Remedy.DE += fmt.Sprintf(" Damit der Anbieter das Konto nicht sperrt, wird es mit diesen Einstellungen erst in %d Minuten wieder versucht, mit geänderten sofort.", max(1, int(again.Minutes())))
-	last.Remedy.EN += fmt.Sprintf(" So that the provider does not lock the account, these settings are tried again in %d minutes only; changed ones at once.", max(1, int(again.Minutes())))
-	return &imapError{trouble: &last, final: true}
-}
-
-func (g *signInGuard) failed(a channel.Account, now time.Time, err *imapError) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.failures) >= maxEntries {
-		clear(g.failures)
-	}
-	key := g.key(a)
-	g.failures[key] = append(g.recent(key, now), signInFailure{now, err})
 }

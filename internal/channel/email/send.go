@@ -203,6 +203,26 @@ func (c *client) why(err error) error {
 // server is on this machine or in a private network; over the Internet a password goes only where a certificate
 // proves the server, because whoever can intercept the connection could otherwise read it.
 func connect(ctx context.Context, a channel.Account, env channel.Env) (*client, *channel.SendError) {
+	var last *channel.SendError
+	if again := signIns.blocked(a, "smtp", now(env), &last); again > 0 {
+		se := *last
+		se.Reason.DE += "." + notNow(again).DE
+		se.Reason.EN += "." + notNow(again).EN
+		se.Reason.DE = strings.Replace(se.Reason.DE, "..", ".", 1)
+		return nil, &se
+	}
+	c, serr := connectAs(ctx, a, env)
+	if serr != nil && serr.Class == channel.Misconfig && errors.Is(serr, errSignIn) {
+		signIns.failed(a, "smtp", now(env), serr)
+	}
+	return c, serr
+}
+
+// errSignIn is inside the error of a sign-in that was refused.
+var errSignIn = errors.New("sign-in refused")
+
+// connectAs is connect without the guard against locked accounts.
+func connectAs(ctx context.Context, a channel.Account, env channel.Env) (*client, *channel.SendError) {
 	if !usesOAuth(a.Settings, "smtp") {
 		return connectOnce(ctx, a, env, "")
 	}
@@ -298,6 +318,7 @@ func connectOnce(ctx context.Context, a channel.Account, env channel.Env, token 
 			serr = unwanted(err).send()
 			serr.Code = code
 		}
+		serr.Err = fmt.Errorf("%w: %w", errSignIn, serr.Err)
 		c.Close()
 		return nil, serr
 	}
