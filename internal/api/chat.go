@@ -237,7 +237,8 @@ func (s *Server) visitorOf(w http.ResponseWriter, r *http.Request) (*visitor, *P
 	case err != nil || !right || len(user) > chatUserMax || !utf8.ValidString(user) || strings.ContainsFunc(user, func(c rune) bool { return !unicode.IsPrint(c) }):
 		return nil, problem(http.StatusForbidden, "bad_identity", textIn(lang, "Ihre Anmeldung auf dieser Website ließ sich nicht prüfen. Melden Sie sich dort neu an.", "Your sign-in on this website could not be verified. Sign in there again."))
 	}
-	v.user, v.address, v.token = true, "user:"+c.ID+":"+user, ""
+	// Of two channels each vouches for its own users only.
+	v.user, v.address, v.token = true, "user:"+user+":"+shortHash([]byte(c.ID))[:8], ""
 	return v, nil
 }
 

@@ -33,6 +33,9 @@ func (l *limits) take(key string, perMinute, burst float64, now time.Time) time.
 				delete(l.by, k)
 			}
 		}
+		if len(l.by) > 50000 { // a flood from very many at once: memory matters more than any one of them
+			clear(l.by)
+		}
 	}
 	b := l.by[key]
 	if b == nil {

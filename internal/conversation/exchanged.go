@@ -15,8 +15,9 @@ func Exchanged(ctx context.Context, q db.Querier, address, before string, limit 
 		before = "~"
 	}
 	var out []Message
+	// Ordered by an expression, so that neither engine walks all messages of the house for the sake of their order.
 	rows, err := q.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND kind = 'message' AND address = $2 AND id < $3
-		AND conversation IN (SELECT conversation FROM conversation_address WHERE org = $1 AND address = $2) ORDER BY id DESC LIMIT $4`, address, before, limit)
+		AND conversation IN (SELECT conversation FROM conversation_address WHERE org = $1 AND address = $2) ORDER BY id || '' DESC LIMIT $4`, address, before, limit)
 	err = db.Each(rows, err, func() error {
 		m, err := scanMessage(rows)
 		out = append(out, m)

@@ -23,7 +23,7 @@ import (
 
 // envelope is what the door knows about a request.
 type envelope struct {
-	Visitor   string            `json:"visitor"`   // the address: "visitor:…" or "user:<channel>:<id>"
+	Visitor   string            `json:"visitor"`   // the address: "visitor:…" or "user:<id>:<channel>"
 	Assurance channel.Assurance `json:"assurance"` // verified: the site vouches for the user; observed: the session's token
 	Name      string            `json:"name,omitempty"`
 	Language  string            `json:"language,omitempty"`

@@ -8,3 +8,5 @@ CREATE TABLE chat_mail (org TEXT NOT NULL, id TEXT NOT NULL, visitor TEXT NOT NU
   client_id TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (org, id)) {{clustered}};
 CREATE INDEX chat_mail_visitor ON chat_mail (org, visitor, at);
 CREATE INDEX chat_mail_email ON chat_mail (org, email, at);
+-- who has read a conversation, for the tick at the visitor's message
+CREATE INDEX conversation_read_of ON conversation_read (org, conversation);
