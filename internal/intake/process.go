@@ -284,14 +284,11 @@ func (i *Intake) prepare(ctx context.Context, o db.Org, it *item) (err error) {
 		return nil
 	}
 	var raw []byte
+	var open func(part string) (io.Reader, error)
 	cids := map[string]string{}
 	for _, a := range m.Attachments {
 		f := conversation.Attachment{ID: db.NewID(), Name: a.Name, MediaType: a.MediaType, Size: a.Size, ContentID: a.ContentID, Inline: a.Inline, State: conversation.Pending, Channel: c.ID, Remote: a.Remote}
 		if a.Remote == "" {
-			p, ok := i.Accounts.Driver(c.Kind).(channel.Parts)
-			if !ok {
-				return fmt.Errorf("the %s driver gave an attachment that cannot be opened", c.Kind)
-			}
 			if raw == nil {
 				raw, _, err = i.Raw(ctx, o, it.raw)
 				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, db.ErrNoRows) { // gone for good: no reason to keep everybody waiting
@@ -301,7 +298,17 @@ func (i *Intake) prepare(ctx context.Context, o db.Org, it *item) (err error) {
 					return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 				}
 			}
-			part, err := p.OpenPart(raw, a.Part)
+			if open == nil { // taken apart once, however many parts it has
+				switch d := i.Accounts.Driver(c.Kind).(type) {
+				case channel.PartsOpener:
+					open = d.OpenParts(raw)
+				case channel.Parts:
+					open = func(part string) (io.Reader, error) { return d.OpenPart(raw, part) }
+				default:
+					return fmt.Errorf("the %s driver gave an attachment that cannot be opened", c.Kind)
+				}
+			}
+			part, err := open(a.Part)
 			if err != nil {
 				return fmt.Errorf("open attachment %q: %w", a.Name, err)
 			}

@@ -366,7 +366,10 @@ func Apply(ctx context.Context, tx *db.Tx, ch string, s channel.Status, now time
 	var delta int64
 	if s.State == channel.Failed {
 		d.Error, d.Handled = s.Error, false
-		d.Reason = channel.Text{DE: "Der Anbieter konnte die Nachricht nicht zustellen.", EN: "The provider could not deliver the message."}
+		d.Code, d.Reason = s.Code, s.Reason
+		if d.Reason == (channel.Text{}) {
+			d.Reason = channel.Text{DE: "Der Anbieter konnte die Nachricht nicht zustellen.", EN: "The provider could not deliver the message."}
+		}
 		delta = 1
 	} else {
 		d.Error, d.Code, d.Reason = "", "", channel.Text{}
