@@ -1,6 +1,10 @@
 package app_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -83,4 +87,28 @@ func TestMailboxIsPulled(t *testing.T) {
 			t.Errorf("the mailbox was changed: %v", w)
 		}
 	})
+}
+
+// Setting up a channel that signs says what to publish; the last line stays the id.
+func TestChannelAddSaysWhatDKIMWants(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	ok(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	ok(t, err)
+	c := app.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0"}
+	set := map[string]string{"address": "service@firma.example", "dkim_domain": "firma.example", "dkim_selector": "s1",
+		"dkim_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
+	out, err := do(t, c, app.Command{ChannelAdd: &app.ChannelAdd{Kind: "email", Set: set}})
+	ok(t, err)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], `publish in DNS: s1._domainkey.firma.example. IN TXT "v=DKIM1; k=ed25519; p=`) || len(lines[1]) != 36 {
+		t.Errorf("it prints\n%s", out)
+	}
+	if strings.Contains(out, "PRIVATE") {
+		t.Error("it prints the private key")
+	}
+	set["dkim_key"] = "junk"
+	if _, err := do(t, c, app.Command{ChannelAdd: &app.ChannelAdd{Kind: "email", Set: set}}); err == nil || !strings.Contains(err.Error(), "PEM") {
+		t.Errorf("a key of junk: %v", err)
+	}
 }
