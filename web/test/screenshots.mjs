@@ -33,6 +33,14 @@ try {
     await p.goto(`${house.base}/settings/me`); await shot('me')
     await p.goto(`${house.base}/work-items`); await shot('work-items')
     await p.goto(`${house.base}/demo/play`); await waitFor(async () => (await p.locator('.person').count()) > 0, 'people to play'); await shot('play')
+    // The company's website with the chat: closed, then open after a question was answered.
+    await p.goto(`${house.base}/sample?language=${lang}`); await p.locator('rufweite-widget').getByRole('button').first().waitFor(); await shot('sample')
+    await p.evaluate(() => window.Rufweite.open())
+    const question = lang === 'de' ? 'Deckt meine Police Hagel?' : 'Does my policy cover hail?'
+    await p.locator('rufweite-widget').getByRole('textbox').first().fill(question); await p.keyboard.press('Enter')
+    const talk = await waitFor(async () => (await (await p.request.get(`${house.base}/api/v1/conversations?channel_kind=webchat`)).json()).items.find((c) => c.last_message?.text === question && c.waiting_since), 'the chat')
+    await p.request.post(`${house.base}/api/v1/conversations/${talk.id}/messages`, { data: { text: lang === 'de' ? 'Ja, wenn Sie eine Teilkasko haben. Ich sehe gern für Sie nach.' : 'Yes, if you have partial cover. I am happy to look it up for you.', client_id: crypto.randomUUID() } })
+    await p.locator('rufweite-widget').locator('.log .staff').first().waitFor(); await shot('widget')
     await context.clearCookies()
     await p.goto(`${house.base}/sign-in`); await p.locator('input[type=email]').waitFor(); await shot('sign-in')
     await context.close()
