@@ -96,7 +96,7 @@ func openPostgres(ctx context.Context, d *DB, c Config) (*postgresEngine, error)
 	go func() {
 		defer close(e.stopped)
 		if !c.ReadOnly {
-			e.keepStatistics(look, 5*time.Second)
+			e.keepStatistics(look, 2*time.Second)
 		}
 	}()
 	return e, nil
@@ -119,13 +119,13 @@ func (e *postgresEngine) keepStatistics(ctx context.Context, every time.Duration
 	}
 }
 
-// analyse looks at tables that were never looked at and have more than 500 rows, or that have grown tenfold since; at
+// analyse looks at tables that were never looked at and have more than 200 rows, or that have grown tenfold since; at
 // most 8 at once. It gives their names. Tables that somebody locks, and those that another node looks at, wait.
 func (e *postgresEngine) analyse(ctx context.Context) (done []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	rows, err := e.pool.Query(ctx, `SELECT s.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
-		WHERE s.schemaname = current_schema() AND s.n_live_tup > 500
+		WHERE s.schemaname = current_schema() AND s.n_live_tup > 200
 			AND (s.last_analyze IS NULL AND s.last_autoanalyze IS NULL OR s.n_live_tup > 10 * GREATEST(c.reltuples, 50))
 		ORDER BY s.n_live_tup DESC LIMIT 8`)
 	if err != nil {

@@ -206,10 +206,10 @@ func (x *Index) follow(ctx context.Context) {
 				delete(busy, o)
 			}
 			// What is said now is more important than finding it: while there is a lot to do the index leaves writer and
-			// processors alone for half of the time, and for most of it while others wait for the writer.
+			// processors alone for half of the time, and for most of it while others write.
 			took := time.Since(begin)
 			switch {
-			case x.db.Backlog() > 8:
+			case x.db.Backlog() > 0:
 				pause(ctx, min(300*time.Millisecond, 4*took))
 			case more:
 				pause(ctx, min(100*time.Millisecond, took))

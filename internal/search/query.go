@@ -218,7 +218,7 @@ func (q Query) match(fields []field) (hits []hit, all bool) {
 	}
 	want := uint32(1)<<len(q.words) - 1
 	var found uint32
-	partial := map[int]map[string]bool{} // word*16+alt → terms of it seen so far
+	partial := map[int]map[string]bool{} // word and form → terms of it seen so far
 	for _, f := range fields {
 		if f.text == "" {
 			continue
@@ -245,7 +245,7 @@ func (q Query) match(fields []field) (hits []hit, all bool) {
 							mark = true
 							continue
 						}
-						key := wi*16 + ai
+						key := wi<<8 | ai
 						if partial[key] == nil {
 							partial[key] = map[string]bool{}
 						}
