@@ -175,7 +175,7 @@ test('by keyboard only: ask, be answered, reply; nothing is stored or requested 
     await bubbles(p).filter({ hasText: 'mit Teilkasko' }).waitFor()
     assert.equal(await bubbles(p).filter({ hasText: 'mit Teilkasko' }).locator('b').count(), 0, 'markup of a message stays text')
     await waitFor(async () => (await h.api('GET', `/messages/${a.id}`)).delivery.state === 'read', 'the desk sees that it was read')
-    await w(p).getByText('Miriam Berger antwortet hier').waitFor()
+    await w(p).getByText('Miriam Berger antwortet Ihnen hier. Gerade ist jemand am Platz.').waitFor() // who answers is there
 
     // Reply to this very message, by keyboard.
     await w(p).getByRole('button', { name: 'Antworten auf Miriam Berger' }).focus()
@@ -582,7 +582,7 @@ for (const lang of ['de', 'en']) for (const [width, height] of [[1280, 800], [36
       await w(p).locator('input[type=file]').setInputFiles([{ name: 'Hagelschaden am Dach, aufgenommen am Sonntag.jpg', mimeType: 'image/jpeg', buffer: Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 0]) }])
       await accessible(p, `talking, ${name}`)
       await shot(p, `widget-talk-${name}`)
-      await w(p).getByRole('button', { name: /Emoji/ }).click()
+      await w(p).getByRole('button', { name: /emoji/i }).click()
       await accessible(p, `emoji, ${name}`)
       await shot(p, `widget-emoji-${name}`)
       await p.keyboard.press('Escape')

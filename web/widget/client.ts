@@ -334,7 +334,7 @@ export class Client {
           }
           if (!m.mine) {
             this.typing = ''
-            if (this.office && m.author === 'staff') this.office.advisor = m.name
+            if (this.office && m.author === 'staff') this.office = { advisor: m.name, online: this.office.online || 1 } // whoever writes is there
           }
           this.settle([m])
           this.changed()

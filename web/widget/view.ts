@@ -72,6 +72,7 @@ export class View {
   private replyTo: Item | undefined
   private mailId = ''
   private mailing = false
+  private looking: ReturnType<typeof setInterval> | undefined
   private personAsked = ''
   private drawn = new Map<string, { el: HTMLElement; key: string }>()
 
@@ -148,6 +149,7 @@ export class View {
     this.launch.setAttribute('aria-expanded', 'true')
     this.shape()
     void this.c.look()
+    this.looking = setInterval(() => { if (!document.hidden) void this.c.look() }, 120_000) // who is there changes
     this.draw()
     this.log.scrollTop = this.log.scrollHeight
     if (this.form.hidden) this.panel.focus()
@@ -158,6 +160,7 @@ export class View {
   close() {
     if (!this.isOpen) return
     this.isOpen = false
+    clearInterval(this.looking)
     this.panel.hidden = true
     this.launch.hidden = false
     this.launch.setAttribute('aria-expanded', 'false')
