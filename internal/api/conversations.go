@@ -390,6 +390,7 @@ func (s *Server) conversationRoutes() {
 			Attachments []FileRef     `json:"attachments" maxItems:"50"`
 			ClientID    string        `json:"client_id" maxLength:"100" doc:"twice the same starts one conversation (for two days)"`
 			SendAt      *time.Time    `json:"send_at"`
+			Signature   *bool         `json:"signature" doc:"false: without my signature"`
 		}
 	}) (*body[RowJSON], error) {
 		b := in.Body
@@ -454,12 +455,26 @@ func (s *Server) conversationRoutes() {
 			if err != nil {
 				return err
 			}
-			req := outbox.Request{Conversation: r.ID, Hold: s.hold(ctx), Out: conversation.Out{Author: channel.Staff, By: actor(u), Channel: c.Account, Address: to.Address.ID, AddressValue: to.Address.Value,
-				Assurance: to.Address.Assurance, Subject: b.Subject, Text: b.Text, HTML: s.clean(b.HTML), Cc: toMailboxes(b.Cc), Bcc: toMailboxes(b.Bcc), ClientID: client, Attachments: files}}
-			if b.SendAt != nil {
-				req.SendAt = *b.SendAt
+			p := plan{way: reach.Option{Channel: c, Address: to.Address}}
+			send := SendJSON{Text: b.Text, HTML: b.HTML, Subject: b.Subject, Cc: b.Cc, Bcc: b.Bcc, SendAt: b.SendAt, Signature: b.Signature}
+			ids, err := customer.IDs(ctx, tx, to.Customer.ID)
+			if err != nil {
+				return err
 			}
-			if _, _, err := s.Outbox.Send(ctx, tx, req); err != nil {
+			addrs, err := customer.Addresses(ctx, tx, ids)
+			if err != nil {
+				return err
+			}
+			for _, m := range slices.Concat(b.Cc, b.Bcc) {
+				_, ours := s.ownMailbox(u.Org, customer.Normalise("email", m.Address))
+				if i, _ := named([]MailboxJSON{m}, addrs, ""); i < 0 && !ours {
+					p.copies = append(p.copies, m)
+				}
+			}
+			if err := s.undersign(ctx, tx, &send, c.Kind); err != nil {
+				return err
+			}
+			if _, err := s.sendPlan(ctx, tx, r, send, p, files, client); err != nil {
 				return err
 			}
 			if client != "" {

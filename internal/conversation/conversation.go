@@ -242,7 +242,7 @@ type Filter struct {
 func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit int) (page []Row, next string, err error) {
 	statuses := []string{f.Status}
 	switch {
-	case f.Failed || f.Category != "" || f.IDs != nil: // few, with an index of their own
+	case f.Tag == "" && (f.Failed || f.Category != "" || f.IDs != nil): // few, with an index of their own
 	case f.Waiting && f.Status == "":
 		statuses = []string{Open, Snoozed} // nobody waits in a closed one
 	case f.Status == "" && f.Customers == nil:
@@ -294,7 +294,10 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		w.WriteString(cond)
 	}
 	table := "conversation"
-	if f.Tag != "" {
+	switch {
+	case f.Tag != "" && f.Waiting: // the order of waiting is not the tags' order, and few wait
+		add("EXISTS (SELECT 1 FROM conversation_tag t WHERE t.org = conversation.org AND t.conversation = conversation.id AND t.tag = ?)", f.Tag)
+	case f.Tag != "":
 		return listByTag(ctx, o, f, cursor, limit)
 	}
 	if f.Status != "" {
@@ -366,11 +369,11 @@ func listByTag(ctx context.Context, o db.Org, f Filter, cursor string, limit int
 	tag := f.Tag
 	f.Tag = ""
 	var out []Row
-	for len(out) < limit {
+	for batch := limit; len(out) < limit; batch = min(batch*4, 2000) {
 		var ids []string
 		last := int64(0)
 		rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND status = $3 AND (last_at, conversation) < ($4, $5) ORDER BY last_at DESC, conversation DESC LIMIT $6`,
-			tag, f.Status, at, id, limit)
+			tag, f.Status, at, id, batch)
 		err = db.Each(rows, err, func() error {
 			var c string
 			err := rows.Scan(&c, &last)
@@ -390,11 +393,11 @@ func listByTag(ctx context.Context, o db.Org, f Filter, cursor string, limit int
 			return nil, err
 		}
 		out = append(out, slices.DeleteFunc(part, func(r Row) bool { return r.Category != "" || r.JoinedInto != "" })...)
-		if len(ids) < limit {
+		if len(ids) < batch {
 			break
 		}
 	}
-	return out, nil
+	return out[:min(len(out), limit)], nil
 }
 
 func parseCursor(s string) (int64, string, error) {

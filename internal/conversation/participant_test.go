@@ -341,6 +341,12 @@ func TestTags(t *testing.T) {
 		if page, _, err = conversation.List(ctx, k.o, conversation.Filter{Tag: "Kfz"}, "", "", 50); err != nil || len(page) != 6 {
 			t.Errorf("%d with the tag, want 6 (%v)", len(page), err)
 		}
+		if page, _, err = conversation.List(ctx, k.o, conversation.Filter{Tag: "Kfz", Waiting: true}, "", "", 50); err != nil || len(page) != 5 || page[0].WaitingSince.After(page[4].WaitingSince) {
+			t.Errorf("%d wait with the tag, want 5, the longest first (%v)", len(page), err)
+		}
+		if page, _, err = conversation.List(ctx, k.o, conversation.Filter{Tag: "Kfz", Failed: true}, "", "", 50); err != nil || len(page) != 0 {
+			t.Errorf("%d failed with the tag, want 0 (%v)", len(page), err)
+		}
 		tags, err := conversation.Tags(ctx, k.o)
 		ok(t, err)
 		if len(tags) != 2 || tags[0].Name != "Eilt" || tags[0].Count != 7 || tags[1].Count != 6 {
