@@ -216,6 +216,8 @@ type walker struct {
 	narrow      bool // too many meet all words but the last: its window is looked at by itself
 	deadline    time.Time
 	late        bool // the deadline came before the end
+	ahead       []place
+	ended       bool
 }
 
 const (
@@ -225,8 +227,24 @@ const (
 	few = 96
 )
 
-// next gives further documents, the newest first; done says that there are no more.
+// next gives up to limit further documents, the newest first; done says that there are no more. PostgreSQL reads a
+// whole window for each look, however few documents are wanted: it is asked for many at once.
 func (w *walker) next(ctx context.Context, limit int) (out []place, done bool, err error) {
+	if len(w.ahead) == 0 && !w.ended {
+		most := limit
+		if w.org.DB().Postgres() {
+			most = max(limit, 256)
+		}
+		if w.ahead, w.ended, err = w.fetch(ctx, most); err != nil {
+			return nil, true, err
+		}
+	}
+	n := min(limit, len(w.ahead))
+	out, w.ahead = w.ahead[:n], w.ahead[n:]
+	return out, w.ended && len(w.ahead) == 0, nil
+}
+
+func (w *walker) fetch(ctx context.Context, limit int) (out []place, done bool, err error) {
 	if w.below == 0 {
 		w.below, w.size = math.MaxInt64, 1
 	}
