@@ -245,10 +245,16 @@ func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit i
 	case f.Tag == "" && (f.Failed || f.Category != "" || f.IDs != nil): // few, with an index of their own
 	case f.Waiting && f.Status == "":
 		statuses = []string{Open, Snoozed} // nobody waits in a closed one
-	case f.Status == "" && f.Customers == nil:
+	case f.Status == "" && (f.Customers == nil || f.Tag != ""):
 		// The indexes are ordered within a status; one more index over all would be written with every message, and is
 		// read only here.
 		statuses = []string{Open, Snoozed, Closed}
+	}
+	if f.Tag != "" && !f.Waiting && f.IDs == nil {
+		if page, err = listByTag(ctx, o, f, statuses, cursor, limit+1); err != nil {
+			return nil, "", err
+		}
+		statuses = nil
 	}
 	for _, st := range statuses {
 		f.Status = st
@@ -294,11 +300,8 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		w.WriteString(cond)
 	}
 	table := "conversation"
-	switch {
-	case f.Tag != "" && f.Waiting: // the order of waiting is not the tags' order, and few wait
+	if f.Tag != "" { // List goes another way but where the order is that of waiting, and few wait
 		add("EXISTS (SELECT 1 FROM conversation_tag t WHERE t.org = conversation.org AND t.conversation = conversation.id AND t.tag = ?)", f.Tag)
-	case f.Tag != "":
-		return listByTag(ctx, o, f, cursor, limit)
 	}
 	if f.Status != "" {
 		add("status = ?", f.Status)
@@ -357,8 +360,12 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM %s WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, table, w.String(), column, order, order, len(args)+1), args)
 }
 
-// listByTag walks the copy of the tags in their order and reads the rows beside it.
-func listByTag(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]Row, error) {
+// listByTag walks the copy of the tags in their order and reads the rows beside it, once for all statuses.
+func listByTag(ctx context.Context, o db.Org, f Filter, statuses []string, cursor string, limit int) ([]Row, error) {
+	type ref struct {
+		id string
+		at int64
+	}
 	at, id := int64(1<<62), "~"
 	if cursor != "" {
 		var err error
@@ -367,33 +374,39 @@ func listByTag(ctx context.Context, o db.Org, f Filter, cursor string, limit int
 		}
 	}
 	tag := f.Tag
-	f.Tag = ""
+	f.Tag, f.Status = "", ""
 	var out []Row
 	for batch := limit; len(out) < limit; batch = min(batch*4, 2000) {
-		var ids []string
-		last := int64(0)
-		rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND status = $3 AND (last_at, conversation) < ($4, $5) ORDER BY last_at DESC, conversation DESC LIMIT $6`,
-			tag, f.Status, at, id, batch)
-		err = db.Each(rows, err, func() error {
-			var c string
-			err := rows.Scan(&c, &last)
-			ids = append(ids, c)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list by tag: %w", err)
+		var refs []ref
+		for _, st := range statuses {
+			rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND status = $3 AND (last_at, conversation) < ($4, $5) ORDER BY last_at DESC, conversation DESC LIMIT $6`,
+				tag, st, at, id, batch)
+			err = db.Each(rows, err, func() error {
+				var r ref
+				err := rows.Scan(&r.id, &r.at)
+				refs = append(refs, r)
+				return err
+			})
+			if err != nil {
+				return nil, fmt.Errorf("list by tag: %w", err)
+			}
 		}
-		if len(ids) == 0 {
+		slices.SortFunc(refs, func(a, b ref) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.id, a.id)) })
+		refs = refs[:min(len(refs), batch)]
+		if len(refs) == 0 {
 			break
 		}
-		at, id = last, ids[len(ids)-1]
-		f.IDs = ids
-		part, err := list(ctx, o, f, "", len(ids))
+		at, id = refs[len(refs)-1].at, refs[len(refs)-1].id
+		f.IDs = make([]string, len(refs))
+		for i, r := range refs {
+			f.IDs[i] = r.id
+		}
+		part, err := list(ctx, o, f, "", len(refs))
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, slices.DeleteFunc(part, func(r Row) bool { return r.Category != "" || r.JoinedInto != "" })...)
-		if len(ids) < batch {
+		out = append(out, slices.DeleteFunc(part, func(r Row) bool { return r.Category != f.Category || r.JoinedInto != "" })...)
+		if len(refs) < batch {
 			break
 		}
 	}
