@@ -55,7 +55,7 @@ test('first start: owner, then the way to the first channel', { mock: { fresh: t
   assert.match(page.url(), /\/settings\/channels\/0190/)
 })
 
-test('sign in with a second factor, errors in words, back to where one wanted', async ({ page, mock }) => {
+test('sign in with a second factor, errors in words, back to where one wanted', { widths: [phone] }, async ({ page, mock }) => {
   mock.db.signedIn = false
   mock.db.totp = true
   await page.goto(mock.url + '/sign-in?next=%2Fcustomers')
@@ -75,7 +75,7 @@ test('sign in with a second factor, errors in words, back to where one wanted', 
   await page.getByRole('link', { name: /Ayşe Yıldız/ }).waitFor()
 })
 
-test('a session that ends keeps the draft and says so', async ({ page, mock }) => {
+test('a session that ends keeps the draft and says so', { widths: [wide] }, async ({ page, mock }) => {
   await open(page, mock)
   await box(page).fill('Halber Satz')
   await tell(mock, '/mock/signout')
@@ -100,7 +100,7 @@ test('an inbound message appears in list and stream within a second, on WebSocke
   await page.getByText('Ayşe Yıldız schreibt').waitFor()
 })
 
-test('server-sent events take over where WebSocket is refused', { mock: { ws: false }, tolerate: /WebSocket/ }, async ({ page, mock }) => {
+test('server-sent events take over where WebSocket is refused', { widths: [wide], mock: { ws: false }, tolerate: /WebSocket/ }, async ({ page, mock }) => {
   await open(page, mock)
   await page.waitForTimeout(1500)
   mock.inbound({ customer: mock.db.customers[0].id, text: 'Über SSE', channel: 'telegram' })
@@ -150,7 +150,7 @@ test('undo brings the text back, and nothing is sent', async ({ page, mock }) =>
   assert.deepEqual((await sentOf(mock)).filter((x) => x.text === 'Zu früh'), [])
 })
 
-test('mail is signed, chat is not, and what comes back is what was typed', async ({ page, mock }) => {
+test('mail is signed, chat is not, and what comes back is what was typed', { widths: [wide] }, async ({ page, mock }) => {
   mock.db.signature = 'Miriam Berger, Berger & Partner'
   await open(page, mock)
   await box(page).fill('Im Chat')
@@ -169,7 +169,7 @@ test('mail is signed, chat is not, and what comes back is what was typed', async
   await eventually(async () => (await sentOf(mock)).some((x) => x.text === 'Per Mail'), 'unsigned when wanted')
 })
 
-test('a refused message comes back as a draft with the reason', { tolerate: /422/ }, async ({ page, mock }) => {
+test('a refused message comes back as a draft with the reason', { widths: [phone], tolerate: /422/ }, async ({ page, mock }) => {
   await tell(mock, '/mock/mode', { send: 'refuse' })
   await open(page, mock)
   await box(page).fill('Das geht nicht')
@@ -178,7 +178,7 @@ test('a refused message comes back as a draft with the reason', { tolerate: /422
   await eventually(async () => (await box(page).inputValue()) === 'Das geht nicht', 'text back')
 })
 
-test('an answer lost on the way is tried again and sent once', { tolerate: /ERR_/ }, async ({ page, mock }) => {
+test('an answer lost on the way is tried again and sent once', { widths: [wide], tolerate: /ERR_/ }, async ({ page, mock }) => {
   await tell(mock, '/mock/mode', { send: 'lose' })
   await open(page, mock)
   await box(page).fill('Genau einmal')
@@ -203,7 +203,7 @@ test('offline: banner, drafts and messages kept, sent once when back', { tolerat
   await eventually(async () => (await sentOf(mock)).filter((x) => x.text === 'Aus dem Tunnel').length === 1, 'sent after return', 20000)
 })
 
-test('what happened while the line was cut arrives when it is back', { tolerate: /ERR_|WebSocket/ }, async ({ page, mock }) => {
+test('what happened while the line was cut arrives when it is back', { widths: [phone], tolerate: /ERR_|WebSocket/ }, async ({ page, mock }) => {
   await open(page, mock)
   await page.waitForTimeout(300)
   await tell(mock, '/mock/drop', { ms: 1200 })
@@ -211,7 +211,7 @@ test('what happened while the line was cut arrives when it is back', { tolerate:
   await page.getByTestId('message').filter({ hasText: 'In der Lücke' }).waitFor({ timeout: 10000 })
 })
 
-test('drafts are on this device at once and on the server soon', async ({ page, mock }) => {
+test('drafts are on this device at once and on the server soon', { widths: [wide] }, async ({ page, mock }) => {
   await open(page, mock)
   await box(page).fill('Entwurf A')
   await page.reload()
@@ -263,7 +263,7 @@ test('quoting, notes and what they look like', async ({ page, mock }) => {
   assert.equal((await sentOf(mock)).find((x) => x.text === 'Nur für uns').kind, 'note')
 })
 
-test('uncertain and failed deliveries say what to do', async ({ page, mock }) => {
+test('uncertain and failed deliveries say what to do', { widths: [phone] }, async ({ page, mock }) => {
   await open(page, mock, '/?view=failed'.replace('/?', `/c/${mock.db.conversations[1].id}?`))
   const help = page.getByTestId('delivery-help')
   await help.getByText('Wir wissen nicht, ob diese Nachricht ankam.').waitFor()
@@ -275,7 +275,7 @@ test('uncertain and failed deliveries say what to do', async ({ page, mock }) =>
   await page.getByTestId('delivery').and(page.locator('[data-state=delivered]')).waitFor()
 })
 
-test('an e-mail shows text first, its original in a locked frame, images on request', async ({ page, mock }) => {
+test('an e-mail shows text first, its original in a locked frame, images on request', { widths: [wide] }, async ({ page, mock }) => {
   await open(page, mock)
   const first = page.getByTestId('message').first()
   await first.getByRole('button', { name: 'Im Original zeigen' }).click()
@@ -376,7 +376,7 @@ test('filters and search live in the URL', async ({ page, mock }) => {
   await page.getByText('Nichts gefunden zu „gibtesnicht“.').waitFor()
 })
 
-test('customer: addresses, notes, merge and separate', async ({ page, mock }) => {
+test('customer: addresses, notes, merge and separate', { widths: [phone] }, async ({ page, mock }) => {
   const [ay, jo] = mock.db.customers
   await page.goto(mock.url + `/customers/${ay.id}`)
   await page.getByRole('button', { name: 'Adresse hinzufügen' }).click()
@@ -415,7 +415,7 @@ test('writing first, to a customer and to a new address', async ({ page, mock })
   await page.getByTestId('message').filter({ hasText: 'Hallo' }).waitFor()
 })
 
-test('channels: red says why, test message, webhook address', async ({ page, mock }) => {
+test('channels: red says why, test message, webhook address', { widths: [wide] }, async ({ page, mock }) => {
   await page.goto(mock.url + '/settings/channels')
   await page.getByText('Der Mailserver lehnt die Anmeldung ab.').waitFor()
   await page.getByRole('link', { name: /Berger-Bot/ }).click()
@@ -430,7 +430,7 @@ test('channels: red says why, test message, webhook address', async ({ page, moc
   await page.getByText('Gesendet. Sehen Sie dort nach.').waitFor()
 })
 
-test('staff: invitation link, role, lock', async ({ page, mock }) => {
+test('staff: invitation link, role, lock', { widths: [phone] }, async ({ page, mock }) => {
   await page.goto(mock.url + '/settings/staff')
   await page.getByRole('button', { name: 'Einladen' }).click()
   await page.getByRole('dialog').getByLabel('Name').fill('Kim Lee')
@@ -447,7 +447,7 @@ test('staff: invitation link, role, lock', async ({ page, mock }) => {
   await eventually(() => mock.db.staff[2].enabled === false, 'locked')
 })
 
-test('own account: language, second factor, theme', async ({ page, mock }) => {
+test('own account: language, second factor, theme', { widths: [phone] }, async ({ page, mock }) => {
   await page.goto(mock.url + '/settings/me')
   await page.getByRole('button', { name: 'Einrichten' }).last().click()
   await page.getByLabel('Code aus Ihrer App').fill('123456')
@@ -460,7 +460,7 @@ test('own account: language, second factor, theme', async ({ page, mock }) => {
   assert.equal(await page.evaluate(() => document.documentElement.lang), 'en')
 })
 
-test('work items: original, another try, put aside', async ({ page, mock }) => {
+test('work items: original, another try, put aside', { widths: [wide] }, async ({ page, mock }) => {
   await page.goto(mock.url + '/work-items')
   const item = page.getByTestId('work-item').first()
   await item.getByRole('link', { name: 'Original ansehen' }).click()
@@ -471,7 +471,7 @@ test('work items: original, another try, put aside', async ({ page, mock }) => {
   await eventually(async () => (await page.getByTestId('work-item').count()) === 1, 'one left')
 })
 
-test('earlier messages come on scrolling, the place is kept', async ({ page, mock }) => {
+test('earlier messages come on scrolling, the place is kept', { widths: [phone] }, async ({ page, mock }) => {
   const long = mock.db.conversations.find((r) => r.subject === 'Langer Verlauf')
   await open(page, mock, `/c/${long.id}?view=all`)
   await page.getByTestId('message').filter({ hasText: 'Nachricht 180:' }).waitFor()
@@ -480,7 +480,7 @@ test('earlier messages come on scrolling, the place is kept', async ({ page, moc
   await page.getByTestId('message').filter({ hasText: 'Nachricht 1:' }).waitFor()
 })
 
-test('whoever reads further up is told of what is new below', async ({ page, mock }) => {
+test('whoever reads further up is told of what is new below', { widths: [wide] }, async ({ page, mock }) => {
   const long = mock.db.conversations.find((r) => r.subject === 'Langer Verlauf')
   await open(page, mock, `/c/${long.id}?view=all`)
   await page.locator('.stream').evaluate((el) => (el.scrollTop = -1500))
@@ -614,7 +614,7 @@ test('third parties beside the customer: add, write to, remove and take back', {
   await people.getByText('roth@kanzlei.example').waitFor()
 })
 
-test('the same matter: joined on one press and taken back; or not, once and for all', async ({ page, mock }) => {
+test('the same matter: joined on one press and taken back; or not, once and for all', { widths: [wide] }, async ({ page, mock }) => {
   const r = mock.db.conversations.find((x) => x.subject === 'Selbstbeteiligung 150 Euro'), other = mock.db.conversations[1]
   await open(page, mock, `/c/${r.id}?view=all`)
   await page.getByTestId('suggestion').getByText('KV-20-4711').waitFor()
@@ -657,7 +657,7 @@ test('joining by hand with another customer asks; splitting off and back', async
   await page.getByTestId('message').filter({ hasText: 'Lindenweg 4' }).waitFor()
 })
 
-test('sending later: shown with its time, taken back into the draft', async ({ page, mock }) => {
+test('sending later: shown with its time, taken back into the draft', { widths: [phone] }, async ({ page, mock }) => {
   await open(page, mock)
   await box(page).fill('Morgen früh')
   await page.getByTestId('send-later').click()
@@ -699,7 +699,7 @@ test('text blocks: "/" while writing, the picker, what is missing; managed in th
   await eventually(() => mock.db.blocks.some((b) => b.name === 'Gruß'), 'back')
 })
 
-test('tags: added with completion, removed, taken back, and filtered by', async ({ page, mock }) => {
+test('tags: added with completion, removed, taken back, and filtered by', { widths: [wide] }, async ({ page, mock }) => {
   await open(page, mock)
   await page.getByRole('button', { name: 'Schlagwort hinzufügen' }).click()
   await page.getByRole('combobox', { name: 'Schlagwort hinzufügen' }).fill('pol')
@@ -735,7 +735,7 @@ test('a note mentions a colleague; who is mentioned finds it', async ({ page, mo
   await eventually(async () => (await sentOf(mock)).some((x) => x.kind === 'note' && x.mentions[0] === mock.db.staff[2].id), 'mentioned')
 })
 
-test('colleagues in the same conversation: seen while they write, asked when they were quicker', async ({ page, mock }) => {
+test('colleagues in the same conversation: seen while they write, asked when they were quicker', { widths: [phone] }, async ({ page, mock }) => {
   await open(page, mock)
   await page.waitForTimeout(300)
   await tell(mock, '/mock/presence', { id: golf(mock), state: 'writing' })
@@ -782,7 +782,7 @@ test('views of one’s own: saved, renamed, shared, ordered, deleted and back', 
   await rail.getByRole('link', { name: 'Chat wartet' }).waitFor()
 })
 
-test('no customer: filed with its sender, taken back; the list of senders', async ({ page, mock }) => {
+test('no customer: filed with its sender, taken back; the list of senders', { widths: [phone] }, async ({ page, mock }) => {
   const r = mock.db.conversations.find((x) => x.subject === 'Selbstbeteiligung 150 Euro')
   await open(page, mock, `/c/${r.id}?view=all`)
   await page.getByTestId('conversation').getByRole('button', { name: 'Mehr', exact: true }).click()
