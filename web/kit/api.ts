@@ -51,13 +51,15 @@ export interface Suggestion { kind: 'same_matter' | 'follows'; conversation_id: 
 
 /** Participant is a third party in a conversation: sees only what is addressed to them. */
 export type ParticipantRole = 'insurer' | 'expert' | 'workshop' | 'lawyer' | 'other'
-export interface Participant { id: string; name: string; role: ParticipantRole; address: { kind: string; value: string }; added_by: string; added_at: string; messages: number }
+export interface Participant { id: string; name: string; role: ParticipantRole; address: { kind: string; value: string }; added_by: string; added_at: string; messages: number; /** Gets nothing more since then. */ removed_at?: string | null }
 
 /** Preview says who will see what, before it is sent. */
 export interface Preview {
   recipients: { address: string; name: string; role: 'customer' | 'participant' | 'new'; field: 'to' | 'cc' | 'bcc' }[]
   quotes: string[]
-  attachments: { id: string; name: string; size: number }[]
+  attachments?: { id: string; name: string; size: number }[]
+  /** What will stand below it. */
+  signature?: string
   warnings: string[]
 }
 

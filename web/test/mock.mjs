@@ -138,8 +138,8 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     // A claim with third parties: the insurer sees only what was forwarded to it.
     const jv = customer('Jana Vogt', [['email', 'jana.vogt@post.example', 'verified']])
     const wasser = row(jv, 'Wasserschaden Küche, WS-2026-118', { assignee: { id: miriam.id, name: miriam.name }, tags: ['Schaden', 'Hausrat'], participants: 2 })
-    const wue = { id: id(), name: 'Württembergische', role: 'insurer', address: { kind: 'email', value: 'schaden@wuerttembergische.example' }, added_by: miriam.name, added_at: ago(5 * hour), messages: 2 }
-    const gut = { id: id(), name: 'Sachverständigenbüro Keller', role: 'expert', address: { kind: 'email', value: 'keller@gutachter.example' }, added_by: miriam.name, added_at: ago(4 * hour), messages: 1 }
+    const wue = { id: id(), name: 'Württembergische', role: 'insurer', address: { kind: 'email', value: 'schaden@wuerttembergische.example' }, added_by: miriam.id, added_at: ago(5 * hour), messages: 2 }
+    const gut = { id: id(), name: 'Sachverständigenbüro Keller', role: 'expert', address: { kind: 'email', value: 'keller@gutachter.example' }, added_by: miriam.id, added_at: ago(4 * hour), messages: 1 }
     db.participants.get(wasser.id).push(wue, gut)
     msg(wasser, { text: 'Guten Tag, in unserer Küche ist ein Rohr geplatzt. Die Fotos hänge ich an.', sent_at: ago(6 * hour), assurance: 'verified', authentication: { result: 'pass', spf: 'pass', dkim: 'pass', dmarc: 'pass', domain: 'post.example' }, attachments: [{ id: 'pic3', name: 'Küche.jpg', media_type: 'image/svg+xml', size: 640_000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }, { id: 'pdf3', name: 'Kostenvoranschlag.pdf', media_type: 'application/pdf', size: 181_000, url: '/api/v1/attachments/pdf1', state: 'stored', inline: false }] })
     msg(wasser, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', address: wue.address.value, to: [{ name: wue.name, address: wue.address.value }], subject: 'WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, anbei die Meldung unserer Kundin. Übernehmen Sie die Trocknung?', sent_at: ago(5 * hour), audience: { customer: false, participants: [wue.id] }, delivery: sent('delivered', ago(5 * hour)) })
@@ -149,11 +149,11 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     db.mentions.push({ conversation_id: wasser.id, staff_id: miriam.id, seen: false })
     const nach = row(jo, 'Selbstbeteiligung 150 Euro', { channel_kind: 'email' })
     msg(nach, { text: 'Noch ein Nachtrag zur Police 2027: Der Makler hatte 150 Euro zugesagt. Schein KV-20-4711.', sent_at: ago(4 * hour), assurance: 'verified' })
-    nach.suggestion = { kind: 'same_matter', conversation_id: police.id, subject: police.subject, reason: 'dieselbe Vertragsnummer', number: 'KV-20-4711' }
+    nach.suggestion = { kind: 'same_matter', conversation_id: police.id, subject: police.subject, reason: 'number', number: 'KV-20-4711' }
     const letter = customer('Branchendienst', [['email', 'news@branche.example', 'claimed']], { advisor: null })
     const news = row(letter, 'Ihre Neuigkeiten im November', { status: 'closed', category: 'newsletter' })
     msg(news, { text: 'Das Neueste aus der Branche.', sent_at: ago(2 * day), assurance: 'claimed' })
-    db.senders.push({ id: id(), address: { kind: 'email', value: 'news@branche.example' }, rule: 'newsletter', by: miriam.name, at: ago(2 * day) }, { id: id(), address: { kind: 'email', value: 'gewinn@spam.example' }, rule: 'spam', by: jonas.name, at: ago(9 * day) })
+    db.senders.push({ id: id(), address: { kind: 'email', value: 'news@branche.example' }, rule: 'newsletter', by: miriam.id, at: ago(2 * day) }, { id: id(), address: { kind: 'email', value: 'gewinn@spam.example' }, rule: 'spam', by: jonas.id, at: ago(9 * day) })
     db.units.push({ id: id(), name: 'Schaden', signature: 'Ihre Schadenabteilung\nBerger & Partner' }, { id: id(), name: 'Vertrieb', signature: '' })
     db.staff[0].unit_id = db.units[0].id
     db.blocks.push(
@@ -268,7 +268,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const of = (address, name, field) => {
       const p = people.find((x) => x.address.value === address)
       const cust = db.customers.find((x) => x.id === r.customer.id)?.addresses.some((x) => x.value === address)
-      if (!p && !cust && add) people.push({ id: id(), name: name || address, role: b.role ?? 'other', address: { kind: 'email', value: address }, added_by: miriam.name, added_at: iso(now()), messages: 0 })
+      if (!p && !cust && add) people.push({ id: id(), name: name || address, role: b.role ?? 'other', address: { kind: 'email', value: address }, added_by: miriam.id, added_at: iso(now()), messages: 0 })
       return { address, name: name || p?.name || (cust ? r.customer.name : ''), role: p ? 'participant' : cust ? 'customer' : 'new', field }
     }
     const main = b.participant_id ? people.find((x) => x.id === b.participant_id) : null
@@ -517,10 +517,12 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         const people = db.participants.get(r.id), l = db.messages.get(r.id)
         if (sub === 'participants') {
           if (m === 'GET') return send(200, { items: people, next_cursor: '' })
-          if (m === 'DELETE') { const k = people.findIndex((x) => x.id === p[3]); if (k >= 0) people.splice(k, 1); r.participants = people.length; rowFrame(r); return send(204) }
+          if (m === 'DELETE') { const k = people.find((x) => x.id === p[3]); if (k) k.removed_at = iso(now()); r.participants = people.filter((x) => !x.removed_at).length; rowFrame(r); return send(204) }
           const value = b.email ?? b.address?.value ?? ''
           if (!value.includes('@')) return problem(422, 'invalid', 'Das ist keine E-Mail-Adresse.', { errors: [{ location: 'body.email', message: 'Das ist keine E-Mail-Adresse.' }] })
-          const x = { id: id(), name: b.name || value, role: b.role ?? 'other', address: { kind: 'email', value }, added_by: db.staff[0].name, added_at: iso(now()), messages: 0 }
+          const old = people.find((y) => y.address.value === value)
+          if (old) { old.removed_at = null; rowFrame(r); return send(201, old) }
+          const x = { removed_at: null, id: id(), name: b.name || value, role: b.role ?? 'other', address: { kind: 'email', value }, added_by: db.staff[0].name, added_at: iso(now()), messages: 0 }
           people.push(x); r.participants = people.length; rowFrame(r)
           return send(201, x)
         }
@@ -582,14 +584,14 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         }
         if (sub === 'messages' && p[3] === 'preview') {
           const w = audienceOf(r, b)
-          return send(200, { recipients: w.recipients, quotes: b.reply_to ? [b.reply_to] : [], attachments: [], warnings: w.warnings })
+          return send(200, { recipients: w.recipients, customer_sees: w.customer, quotes: b.reply_to ? [b.reply_to] : [], signature: signatureOf(), warnings: w.warnings })
         }
         if (sub === 'messages') {
           if (m === 'GET') { const all = db.messages.get(r.id).slice().sort((x, y) => (x.sent_at < y.sent_at ? -1 : 1)); const end = q.get('cursor') ? Number(q.get('cursor')) : all.length, from = Math.max(0, end - Number(q.get('limit') || 50)); return send(200, { items: all.slice(from, end).map(strip), next_cursor: from > 0 ? String(from) : '' }) }
           const twin = db.messages.get(r.id).find((x) => x.client_id === b.client_id)
           if (twin) return send(200, strip(twin))
           const since = b.seen_message_id ? l.slice(l.findIndex((x) => x.id === b.seen_message_id) + 1).find((x) => x.kind === 'message' && x.author === 'staff' && x.author_name !== db.staff[0].name) : null
-          if (since && !b.anyway) return problem(409, 'answered_meanwhile', `${since.author_name} hat inzwischen geantwortet.`, { by: since.author_name, message_id: since.id })
+          if (since && !b.anyway) return problem(409, 'answered_meanwhile', `${since.author_name} hat inzwischen geantwortet.`, { by: { id: db.staff[1].id, name: since.author_name }, message_id: since.id })
           if (mode.send === 'refuse') return problem(422, 'not_allowed', 'Der Kanal nimmt diese Nachricht nicht an.', { remedy: 'Wählen Sie einen anderen Kanal.' })
           if (mode.send === 'lose') { mode.send = ''; make(); return req.socket.destroy() }
           return send(201, strip(make()))

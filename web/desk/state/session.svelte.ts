@@ -31,7 +31,6 @@ class SessionState {
     this.ended = false
     i18n.set(s.user.language === 'en' ? 'en' : 'de')
     this.signature = s.user.signature_effective ?? s.user.signature ?? ''
-    get<{ signature_effective?: string; unit_id?: string | null }>('/api/v1/me').then((m) => { if (m.signature_effective !== undefined && this.now?.user.id === s.user.id) this.signature = m.signature_effective }, () => { /* the person's own is shown */ })
   }
 
   /** The session ended by itself. What was typed stays on this device, for the same person. */

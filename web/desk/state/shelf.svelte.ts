@@ -14,7 +14,14 @@ class Shelf<T extends { id: string }> {
   async load() {
     this.asked = true
     try {
-      this.list = (await get<Page<T>>(`/api/v1/${this.path}?limit=500`)).items
+      const all: T[] = []
+      for (let cursor = '', i = 0; i < 20; i++) {
+        const page = await get<Page<T>>(`/api/v1/${this.path}?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`)
+        all.push(...page.items)
+        cursor = page.next_cursor
+        if (!cursor) break
+      }
+      this.list = all
       this.known = true
       this.error = null
     } catch (e) { this.error = e; this.asked = this.known }

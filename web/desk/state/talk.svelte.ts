@@ -19,6 +19,8 @@ export class Talk {
   typing = $state('')
   /** Third parties of this conversation. */
   people = $state.raw<Participant[]>([])
+  /** Those who still get something. */
+  get active() { return this.people.filter((p) => !p.removed_at) }
   /** Colleagues who look at it, or write, just now. */
   present = $state.raw<{ id: string; name: string; state: PresenceState; at: number }[]>([])
   /** A colleague answered while this was written: what they wrote, and what waits for a decision. */
@@ -43,7 +45,7 @@ export class Talk {
         if ('refused' in f && f.refused.code === 'answered_meanwhile') {
           const said = f.refused.more, id = String(said.message_id ?? '')
           this.giveBack(p)
-          this.collision = { parcel: p, by: String(said.by ?? ''), message: this.messages.find((m) => m.id === id) ?? null }
+          this.collision = { parcel: p, by: typeof said.by === 'string' ? said.by : ((said.by as { name?: string } | undefined)?.name ?? ''), message: this.messages.find((m) => m.id === id) ?? null }
           void this.load()
           if (id) get<Message>(`/api/v1/messages/${id}`).then((m) => { if (this.collision?.parcel === p) this.collision = { ...this.collision, message: m } }, () => {})
           return
@@ -91,7 +93,7 @@ export class Talk {
   }
   async removePerson(p: Participant) {
     const before = this.people
-    this.people = before.filter((x) => x.id !== p.id)
+    this.people = before.map((x) => (x.id === p.id ? { ...x, removed_at: new Date().toISOString() } : x))
     try {
       await del(`/api/v1/conversations/${this.id}/participants/${p.id}`)
       toasts.show(i18n.t.donePersonRemoved(p.name), { action: { label: () => i18n.t.undo, run: () => { this.addPerson({ name: p.name, role: p.role, email: p.address.value }).catch(complain) } } })

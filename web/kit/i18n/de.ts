@@ -517,6 +517,12 @@ export const de = {
 
   // one matter, several conversations
   follows: 'Vielleicht die Fortsetzung von:',
+  sameNumber: (n: string) => `beide nennen ${n}`,
+  whyToken: 'die Antwort kam von einer anderen Adresse',
+  whyThread: 'setzt denselben E-Mail-Verlauf fort, von einer anderen Adresse',
+  whyClosed: 'das frühere Gespräch ist lange erledigt',
+  whyNumber: 'beide nennen dieselbe Nummer',
+  whyOther: 'gleicher Kunde, ähnliche Sache',
   joinIt: 'Zusammenlegen',
   otherMatter: 'Nein, andere Sache',
   doneOther: 'Gut, das fragen wir nicht noch einmal.',

@@ -504,6 +504,12 @@ export const en: Dict = {
 
   // one matter, several conversations
   follows: 'Perhaps this continues:',
+  sameNumber: (n: string) => `both name ${n}`,
+  whyToken: 'the answer came from another address',
+  whyThread: 'continues the same mail thread, from another address',
+  whyClosed: 'the earlier conversation was closed long ago',
+  whyNumber: 'both name the same number',
+  whyOther: 'same customer, similar matter',
   joinIt: 'Join',
   otherMatter: 'No, another matter',
   doneOther: 'Fine, we will not ask again.',
