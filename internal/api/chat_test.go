@@ -814,16 +814,3 @@ func reply(h *house, m emailsim.Mail, name, address, text string) {
 		h.t.Fatal(err)
 	}
 }
-
-func TestChatWidgetFile(t *testing.T) {
-	one(t, func(t *testing.T, h *house) {
-		a := h.nobody().do("GET", "//root/widget.js", nil)
-		if a.status == 404 {
-			t.Skip("web/dist has no widget: npm run build in web/")
-		}
-		a.want(200)
-		if !strings.HasPrefix(a.header.Get("Content-Type"), "text/javascript") || a.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
-			t.Errorf("header %v", a.header)
-		}
-	})
-}

@@ -120,6 +120,7 @@ test('the file is small and asks nobody else', async () => {
     console.log(`    ${js.length} bytes, ${packed} gzip`)
     assert.ok(packed < 40 * 1024, `${packed} bytes`)
     assert.ok(js.length > 10_000 && res.headers.get('content-type').startsWith('text/javascript'))
+    assert.equal(res.headers.get('cross-origin-resource-policy'), 'cross-origin')
     assert.doesNotMatch(js.toString(), /https?:\/\/(?!www\.w3\.org\/2000\/svg)[a-z0-9.-]+\.[a-z]{2,}/, 'an address of somebody else')
   } finally { await h.stop() }
 })
