@@ -514,6 +514,7 @@ func (s *Server) conversationRoutes() {
 		ChannelID   string          `json:"channel_id"`
 		AddressID   string          `json:"address_id"`
 		ReplyTo     string          `json:"reply_to"`
+		Participant string          `json:"participant_id" doc:"the third party whom it is for"`
 		Cc          json.RawMessage `json:"cc,omitempty"`
 		Bcc         json.RawMessage `json:"bcc,omitempty"`
 		Attachments json.RawMessage `json:"attachments,omitempty"`

@@ -48,6 +48,7 @@ type plan struct {
 	customerToo bool                      // the customer gets a copy of what goes to a third party
 	role, name  string                    // of a fresh participant
 	subject     string
+	quotedFrom  int // where in the text earlier messages begin; 0 = nowhere
 }
 
 // third reports whether it goes to a third party.
@@ -255,7 +256,7 @@ func (s *Server) sendPlan(ctx context.Context, tx *db.Tx, r conversation.Row, b 
 		return conversation.AddParticipant(ctx, tx, r.ID, conversation.Participant{Address: to.Address.ID, Kind: "email", Value: to.Address.Value, Name: cmp.Or(name, m.Name), Role: role, AddedBy: u.ID}, s.Now())
 	}
 	out := conversation.Out{Author: channel.Staff, By: actor(u), Channel: p.way.Channel.Account, Address: p.way.Address.ID, AddressValue: p.way.Address.Value, Assurance: p.way.Address.Assurance,
-		Subject: b.Subject, Text: b.Text, HTML: s.clean(b.HTML), To: toMailboxes(b.To), Cc: toMailboxes(b.Cc), Bcc: toMailboxes(b.Bcc), ReplyTo: b.ReplyTo, ClientID: client, Attachments: files, CustomerToo: p.customerToo}
+		Subject: b.Subject, Text: b.Text, HTML: s.clean(b.HTML), To: toMailboxes(b.To), Cc: toMailboxes(b.Cc), Bcc: toMailboxes(b.Bcc), ReplyTo: b.ReplyTo, ClientID: client, Attachments: files, CustomerToo: p.customerToo, QuotedFrom: p.quotedFrom}
 	if p.fresh != nil {
 		v, err := party(*p.fresh, p.role, p.name)
 		if err != nil {
@@ -547,6 +548,7 @@ func (s *Server) participantRoutes() {
 		if err := s.undersign(ctx, o, &send, p.way.Channel.Kind); err != nil {
 			return nil, s.fail(ctx, err)
 		}
+		p.quotedFrom = len(send.Text)
 		send.Text = strings.TrimLeft(send.Text+s.forwarded(ctx, list), "\n")
 		client := cmp.Or(b.ClientID, in.Key)
 		var m conversation.Message

@@ -38,6 +38,9 @@ func TestForwardToInsurer(t *testing.T) {
 		if out.yes("audience.customer") || len(out.obj("audience")["participants"].([]any)) != 1 || !strings.Contains(out.str("text"), "Mein Auto hat Beulen") || len(out.list("attachments")) != 1 {
 			t.Errorf("forwarded: %v", out)
 		}
+		if out.num("quoted_from") != float64(len("Bitte regulieren Sie.")) {
+			t.Errorf("what was forwarded begins at %v", out.at("quoted_from"))
+		}
 		got, err := h.mx.Wait(h.ctx(), "schaden@insurer.example", 1)
 		if err != nil {
 			t.Fatal(err)

@@ -296,6 +296,7 @@ type Out struct {
 	Automatic    bool
 	Participant  string   // the participant whom it goes to; "" = the customer
 	Copied       []string // participants who get a copy
+	QuotedFrom   int      // byte offset in Text from which on earlier messages stand; 0 = none do
 	CustomerToo  bool     // the customer gets a copy of what goes to a participant
 }
 
@@ -318,7 +319,7 @@ func Append(ctx context.Context, tx *db.Tx, conversation string, o Out, now time
 	if m.ID == "" {
 		m.ID = db.NewID()
 	}
-	m.Participant, m.Audience = o.Participant, Audience{Customer: o.Participant == "" || o.CustomerToo, Participants: o.Copied}
+	m.QuotedFrom, m.Participant, m.Audience = o.QuotedFrom, o.Participant, Audience{Customer: o.Participant == "" || o.CustomerToo, Participants: o.Copied}
 	if o.Participant != "" && !slices.Contains(o.Copied, o.Participant) {
 		m.Audience.Participants = append([]string{o.Participant}, o.Copied...)
 	}
