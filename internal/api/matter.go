@@ -137,7 +137,7 @@ func (s *Server) matterRoutes() {
 			return nil, s.fail(ctx, err)
 		}
 		err = o.Write(ctx, func(tx *db.Tx) error {
-			_, moved, err := conversation.Join(ctx, tx, from, r.ID, true, false, actor(who(ctx)), s.Now())
+			_, moved, err := conversation.Rejoin(ctx, tx, r.ID, actor(who(ctx)), s.Now())
 			if err != nil {
 				return err
 			}

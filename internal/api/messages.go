@@ -193,7 +193,7 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 				j.Attachments = append(j.Attachments, s.attachmentJSON(org, a))
 			}
 		}
-		j.Audience, j.ParticipantID, j.MovedFrom = AudienceJSON{m.CustomerSees(), m.Audience.Participants}, m.Participant, m.Origin
+		j.Audience, j.ParticipantID, j.MovedFrom = AudienceJSON{m.CustomerSees(), m.Audience.Participants}, m.Participant, m.MovedFrom()
 		if j.Audience.Participants == nil {
 			j.Audience.Participants = []string{}
 		}

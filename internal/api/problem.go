@@ -137,6 +137,8 @@ func (s *Server) fail(ctx context.Context, err error) error {
 		return problem(http.StatusConflict, "other_customer", t("Die Gespräche gehören verschiedenen Kunden. Verbinden Sie sie als Beteiligter, oder führen Sie die Kunden zusammen.", "The conversations belong to different customers. Join it as a participant's, or merge the customers."))
 	case errors.Is(err, conversation.ErrSameMatter):
 		return problem(http.StatusConflict, "same_conversation", t("Das ist schon dasselbe Gespräch.", "This is the same conversation already."))
+	case errors.Is(err, conversation.ErrNothingBack):
+		return problem(http.StatusConflict, "nothing_back", t("Von diesem Gespräch ist hier nichts mehr; seine Nachrichten sind inzwischen abgetrennt. Nehmen Sie zuerst das zurück.", "Nothing of that conversation is here any more; its messages were split off since. Take that back first."))
 	case errors.Is(err, conversation.ErrNothingToMove):
 		return problem(http.StatusUnprocessableEntity, "nothing_to_move", t("Wählen Sie Nachrichten aus; mindestens eine muss bleiben.", "Choose messages; at least one must stay."))
 	case errors.Is(err, conversation.ErrIsCustomer):

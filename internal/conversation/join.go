@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/channel"
@@ -17,6 +18,7 @@ var (
 	ErrOtherCustomer = errors.New("the two conversations belong to different customers")
 	ErrSameMatter    = errors.New("these are one conversation already")
 	ErrJoined        = errors.New("this conversation was joined into another one")
+	ErrNothingBack   = errors.New("nothing of the other conversation is here any more")
 	ErrNothingToMove = errors.New("say which messages shall become a conversation of their own; at least one must stay")
 )
 
@@ -42,6 +44,20 @@ func entries(ctx context.Context, tx *db.Tx, conversation string) ([]entry, erro
 		return nil, fmt.Errorf("read entries: %w", err)
 	}
 	return out, nil
+}
+
+// An origin is the way that a message has come, the last conversation last, separated by spaces: a join after a split
+// adds one, and taking it back takes one off.
+func addOrigin(origin, from string) string {
+	if origin == "" {
+		return from
+	}
+	return origin + " " + from
+}
+
+func lastOrigin(origin string) (from, rest string) {
+	i := strings.LastIndexByte(origin, ' ')
+	return origin[i+1:], origin[:max(i, 0)]
 }
 
 // place writes entries into a conversation in the order of their arrival. Positions are handed out anew above all old
@@ -124,6 +140,25 @@ func loadBoth(ctx context.Context, tx *db.Tx, a, b string) (Row, Row, error) {
 // asParticipant makes who wrote other a third party, who sees its own messages only. It can be taken back (Unjoin).
 // moved are the ids of the messages that went over.
 func Join(ctx context.Context, tx *db.Tx, id, other string, sameCustomer, asParticipant bool, by Actor, now time.Time) (r Row, moved []string, err error) {
+	return join(ctx, tx, id, other, sameCustomer, asParticipant, addOrigin, by, now)
+}
+
+// Rejoin takes a split back: what was split off returns to where it came from, as if it had never been away, and what
+// was written since comes along.
+func Rejoin(ctx context.Context, tx *db.Tx, id string, by Actor, now time.Time) (r Row, moved []string, err error) {
+	from, err := SplitFrom(ctx, tx, id)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	return join(ctx, tx, from, id, true, false, func(origin, other string) string {
+		if last, rest := lastOrigin(origin); last == from {
+			return rest
+		}
+		return addOrigin(origin, other)
+	}, by, now)
+}
+
+func join(ctx context.Context, tx *db.Tx, id, other string, sameCustomer, asParticipant bool, origin func(origin, from string) string, by Actor, now time.Time) (r Row, moved []string, err error) {
 	if id == other {
 		return Row{}, nil, ErrSameMatter
 	}
@@ -162,7 +197,7 @@ func Join(ctx context.Context, tx *db.Tx, id, other string, sameCustomer, asPart
 		if slices.Contains(mine, e.id) {
 			return e.origin
 		}
-		return cmp.Or(e.origin, other)
+		return origin(e.origin, other)
 	})
 	if err != nil {
 		return Row{}, nil, err
@@ -289,12 +324,16 @@ func Unjoin(ctx context.Context, tx *db.Tx, id, other string, by Actor, now time
 	}
 	var back []entry
 	for _, e := range all {
-		if e.origin == other {
+		if from, rest := lastOrigin(e.origin); from == other {
+			e.origin = rest
 			back = append(back, e)
 			moved = append(moved, e.id)
 		}
 	}
-	if err := place(ctx, tx, &o, back, nil, func(entry) string { return "" }); err != nil {
+	if len(back) == 0 { // split off or moved on since: an empty conversation helps nobody
+		return Row{}, nil, ErrNothingBack
+	}
+	if err := place(ctx, tx, &o, back, nil, func(e entry) string { return e.origin }); err != nil {
 		return Row{}, nil, err
 	}
 	// Where the other's person had become a third party it is the customer of its own conversation again.
@@ -365,7 +404,7 @@ func Split(ctx context.Context, tx *db.Tx, id string, messages []string, subject
 	if err := save(ctx, tx, &fresh, true); err != nil {
 		return Row{}, err
 	}
-	if err := place(ctx, tx, &fresh, take, nil, func(entry) string { return id }); err != nil {
+	if err := place(ctx, tx, &fresh, take, nil, func(e entry) string { return addOrigin(e.origin, id) }); err != nil {
 		return Row{}, err
 	}
 	if err := shareParticipants(ctx, tx, &r, &fresh, by, now); err != nil {
@@ -391,6 +430,7 @@ func Split(ctx context.Context, tx *db.Tx, id string, messages []string, subject
 // SplitFrom gives the conversation that another one was split from; ErrNotFound if it was not.
 func SplitFrom(ctx context.Context, q db.Querier, id string) (from string, err error) {
 	err = q.Row(ctx, `SELECT origin FROM message WHERE org = $1 AND conversation = $2 AND origin <> '' ORDER BY pos LIMIT 1`, id).Scan(&from)
+	from, _ = lastOrigin(from)
 	if errors.Is(err, db.ErrNoRows) {
 		return "", ErrNotFound
 	}

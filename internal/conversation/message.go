@@ -56,11 +56,17 @@ type Message struct {
 	Participant  string    // the participant who wrote it or whom it was sent to; "" = the customer
 	QuotedFrom   int       // byte offset in Text from which on earlier messages are quoted; 0 = nothing is
 	Authentic    string    // how its sender was judged, as JSON (channel.Assessment); "" = was not
-	Origin       string    // the conversation that it was moved here from
+	Origin       string    // the conversations by which it came here, see MovedFrom
 	At           time.Time // as its provider or author says
 	ReceivedAt   time.Time // by our own clock
 	EditedAt     time.Time
 	DeletedAt    time.Time
+}
+
+// MovedFrom is the conversation from which a message was joined or split; "" if it has always been here.
+func (m Message) MovedFrom() string {
+	from, _ := lastOrigin(m.Origin)
+	return from
 }
 
 // Headers are the addressees of a message that has several.

@@ -193,6 +193,66 @@ func TestJoinSplit(t *testing.T) {
 		if got := texts(a.ID); !reflect.DeepEqual(got, []string{"a1", "a2", "b2"}) {
 			t.Errorf("split and joined again: %v", got)
 		}
+		// The same again, taken back as a join: exactly what came goes back, and a second time there is nothing.
+		k.write(func(tx *db.Tx) error {
+			_, moved, err := conversation.Unjoin(ctx, tx, a.ID, fresh.ID, by, k.now)
+			if len(moved) != 1 {
+				t.Errorf("unjoin of a split moved %v", moved)
+			}
+			return err
+		})
+		if got := texts(fresh.ID); !reflect.DeepEqual(got, []string{"a2"}) || k.get(fresh.ID).Status != conversation.Open {
+			t.Errorf("unjoined: %v", got)
+		}
+		if from, err := conversation.SplitFrom(ctx, k.o, fresh.ID); err != nil || from != a.ID {
+			t.Errorf("it was split from %q, want %q: %v", from, a.ID, err)
+		}
+		k.write(func(tx *db.Tx) error {
+			_, _, err := conversation.Join(ctx, tx, a.ID, fresh.ID, true, false, by, k.now)
+			return err
+		})
+		// Joined, then split off again: taking the join back would leave an empty conversation, and says so.
+		k.write(func(tx *db.Tx) error {
+			if _, _, err := conversation.Join(ctx, tx, a.ID, b.ID, true, false, by, k.now); err != nil {
+				return err
+			}
+			return nil
+		})
+		var b1 string
+		for _, m := range k.entries(a.ID) {
+			if m.Text == "b1" {
+				b1 = m.ID
+			}
+		}
+		var off conversation.Row
+		k.write(func(tx *db.Tx) (err error) {
+			if off, err = conversation.Split(ctx, tx, a.ID, []string{b1}, "", by, k.now); err != nil {
+				return err
+			}
+			if _, _, err := conversation.Unjoin(ctx, tx, a.ID, b.ID, by, k.now); !errors.Is(err, conversation.ErrNothingBack) {
+				t.Errorf("unjoin of what was split off: %v", err)
+			}
+			return nil
+		})
+		k.write(func(tx *db.Tx) error {
+			if _, _, err := conversation.Unjoin(ctx, tx, a.ID, b.ID, by, k.now); errors.Is(err, conversation.ErrNothingBack) {
+				return nil
+			}
+			return errors.New("there was something")
+		})
+		k.write(func(tx *db.Tx) error {
+			if _, _, err := conversation.Rejoin(ctx, tx, off.ID, by, k.now); err != nil {
+				return err
+			}
+			_, moved, err := conversation.Unjoin(ctx, tx, a.ID, b.ID, by, k.now)
+			if len(moved) != 1 {
+				t.Errorf("after the split was taken back the join gives %v back", moved)
+			}
+			return err
+		})
+		if got := texts(b.ID); !reflect.DeepEqual(got, []string{"b1"}) {
+			t.Errorf("the other after split, rejoin, unjoin: %v", got)
+		}
 		k.write(func(tx *db.Tx) error {
 			if _, err := conversation.Split(ctx, tx, b.ID, []string{k.entries(b.ID)[0].ID}, "", by, k.now); !errors.Is(err, conversation.ErrNothingToMove) {
 				t.Errorf("split of everything: %v", err)

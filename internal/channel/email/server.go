@@ -151,9 +151,9 @@ func NewServer(cfg Config) *Server {
 	s.smtp.TLSConfig = cfg.TLS
 	s.smtp.MaxMessageBytes = cfg.MaxBytes
 	s.smtp.MaxRecipients = cfg.MaxRecipients
-	// RFC 5321 §4.5.3.1.6 allows lines of 1,000 bytes; real mailers write whole HTML documents into one. A limit
-	// must stay, because a command line is read into memory.
-	s.smtp.MaxLineLength = 256 << 10
+	// RFC 5321 §4.5.3.1.6 allows lines of 1,000 bytes; real mailers write whole HTML documents into one, and broken ones
+	// header fields of megabytes: a message may be one line. Commands are limited by guardConn.
+	s.smtp.MaxLineLength = int(cfg.MaxBytes) + 1000
 	s.smtp.ReadTimeout = cfg.Timeouts.Command
 	s.smtp.WriteTimeout = cfg.Timeouts.Command
 	s.smtp.EnableSMTPUTF8 = true
@@ -311,6 +311,7 @@ type guardConn struct {
 	mu       sync.Mutex
 	err      error // the first read error
 	busy     bool  // a message is being received or stored
+	commands int   // bytes read since the last message: a command line is held in memory
 	leaving  bool
 	deadline time.Time
 }
@@ -323,13 +324,22 @@ func (c *guardConn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.commands += n; c.busy {
+		c.commands = 0
+	}
+	if err == nil && c.commands > commandsMax {
+		n, err = 0, smtp.ErrTooLongLine
+	}
 	if err != nil {
-		c.mu.Lock()
 		c.err = err
-		c.mu.Unlock()
 	}
 	return n, err
 }
+
+// commandsMax is how much a client may say between two messages, in bytes: a thousand recipients need a tenth of it.
+const commandsMax = 512 << 10
 
 func (c *guardConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
@@ -363,7 +373,7 @@ func (c *guardConn) dismiss() {
 func (c *guardConn) setBusy(busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy = busy
+	c.busy, c.commands = busy, 0
 }
 
 // broken tells whether reading has failed, also when the library did not pass it on.

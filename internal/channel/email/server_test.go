@@ -811,3 +811,34 @@ func TestServerEnvelope(t *testing.T) {
 		})
 	}
 }
+
+// TestLongLines: a header field of two megabytes in one line is received like any other mail; a command of that length
+// ends the connection, before it fills the memory.
+func TestLongLines(t *testing.T) {
+	i := &intake{}
+	_, addr := serve(t, i, nil)
+	w := dial(t, addr)
+	w.envelope("service@firma.example")
+	w.send("From: a@kunde.example\r\nMessage-ID: <lang@kunde.example>\r\nX-Long: " + strings.Repeat("x", 2<<20) + "\r\nSubject: Lang\r\n\r\nText\r\n.\r\n")
+	w.expect("250")
+	if n := len(i.all()); n != 1 {
+		t.Fatalf("%d mails, want 1", n)
+	}
+	if m := i.all()[0].in.Events; len(m) != 1 || m[0].Message == nil || !strings.Contains(m[0].Message.Text, "Text") {
+		t.Errorf("what it says is lost: %+v", m)
+	}
+	x := dial(t, addr)
+	x.expect("220")
+	sent := 0
+	chunk := []byte(strings.Repeat("x", 64<<10))
+	for range 4096 {
+		_ = x.c.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		n, err := x.c.Write(chunk)
+		if sent += n; err != nil {
+			break
+		}
+	}
+	if sent >= 4096*len(chunk) {
+		t.Errorf("a command of %d bytes was swallowed", sent)
+	}
+}
