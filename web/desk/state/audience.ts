@@ -19,16 +19,21 @@ export function seers(m: Pick<Message, 'audience'>, people: Participant[]): { kn
   return { known, gone: ids.length - known.length }
 }
 
+/** untagged is a mail address without what follows a + in its name: service+r.x1@us.example is service@us.example. */
+export const untagged = (address: string) => address.replace(/^([^+@]+)\+[^@]*@/, '$1@').toLowerCase()
+
 /**
  * replyAll is whom an answer to this mail goes to besides its author: everybody it was addressed to, without ourselves
- * and without the one that is answered.
+ * and without the one that is answered. Our mailboxes are ours with every +suffix: one of those is how an answer finds its
+ * conversation, and whoever gets to know it writes into it.
  */
 export function replyAll(m: Pick<Message, 'from' | 'to' | 'cc' | 'direction'>, own: string[], target: string): Mailbox[] {
   const not = new Set([...own, target].map((x) => x.toLowerCase()))
+  const ours = new Set(own.map((x) => x.toLowerCase()))
   const seen = new Set<string>()
   return [...(m.direction === 'in' ? m.from : []), ...m.to, ...m.cc].filter((b) => {
     const a = b.address.toLowerCase()
-    if (!a || not.has(a) || seen.has(a)) return false
+    if (!a || not.has(a) || ours.has(untagged(a)) || seen.has(a)) return false
     seen.add(a)
     return true
   })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Participant, TextBlock } from '../../kit/api'
-import { audienceOf, mixes, replyAll, seers } from './audience'
+import { audienceOf, mixes, replyAll, seers, untagged } from './audience'
 import { pieces } from './marks'
 import { all, chunks, none, range, toggle } from './selection'
 import { asked, findBlocks, findPeople, gaps, mentioned, replace } from './writing'
@@ -22,6 +22,12 @@ describe('audience', () => {
   it('answers to all, without ourselves and without the one that is answered, each once', () => {
     const m = { direction: 'in' as const, from: [box('Anna@k.example')], to: [box('Service@us.example'), box('b@k.example')], cc: [box('B@k.example'), box('w@w.example')] }
     expect(replyAll(m, ['service@us.example'], 'anna@k.example').map((x) => x.address)).toEqual(['b@k.example', 'w@w.example'])
+  })
+  it('no mailbox of ours is copied, whatever its +suffix; those of others are', () => {
+    const m = { direction: 'in' as const, from: [box('w@w.example')], to: [box('Service+r.AbC123@us.example'), box('schaden+x@us.example')], cc: [box('anna+shop@k.example'), box('service@k.example'), box('+@us.example')] }
+    expect(replyAll(m, ['service@us.example', 'Schaden@us.example'], 'w@w.example').map((x) => x.address)).toEqual(['anna+shop@k.example', 'service@k.example', '+@us.example'])
+    expect(untagged('Service+r.A+b@us.example')).toBe('service@us.example')
+    expect(replyAll({ ...m, to: [box('sales+de@us.example')], cc: [] }, ['sales+de@us.example'], 'w@w.example')).toEqual([])
   })
   it('an answer to our own mail does not go to ourselves', () => {
     expect(replyAll({ direction: 'out', from: [box('service@us.example')], to: [box('anna@k.example')], cc: [box('w@w.example')] }, [], 'anna@k.example').map((x) => x.address)).toEqual(['w@w.example'])

@@ -483,6 +483,8 @@ export const de = {
   donePersonAdded: (name: string) => `${name} ist beteiligt, hat aber noch nichts gesehen.`,
   donePersonRemoved: (name: string) => `${name} bekommt nichts mehr. Was gesendet ist, bleibt.`,
   writeOnlyTo: (name: string) => `Nur an ${name} schreiben`,
+  toWhom: 'An wen',
+  toOther: 'An den anderen',
   onlyTo: (name: string) => `Nur an ${name}`,
   onlyForThird: (names: string) => `Nur für ${names}`,
   notSeenBy: (name: string) => `${name} sieht das nicht.`,

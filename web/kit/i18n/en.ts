@@ -470,6 +470,8 @@ export const en: Dict = {
   donePersonAdded: (name: string) => `${name} takes part, but has seen nothing yet.`,
   donePersonRemoved: (name: string) => `${name} gets nothing more. What was sent stays.`,
   writeOnlyTo: (name: string) => `Write to ${name} only`,
+  toWhom: 'To whom',
+  toOther: 'To the other one',
   onlyTo: (name: string) => `Only to ${name}`,
   onlyForThird: (names: string) => `Only for ${names}`,
   notSeenBy: (name: string) => `${name} does not see this.`,
