@@ -91,7 +91,7 @@ func (w world) bodies() map[string]any {
 		"set-aside": map[string]any{"category": "spam"}, "rule-sender": map[string]any{"address": "spam@y.example", "rule": "spam"}, "save-view": map[string]any{"name": "x"}, "change-view": map[string]any{"name": "verstellt"},
 		"save-text-block": map[string]any{"name": "x", "text": "y", "personal": true}, "change-text-block": map[string]any{"name": "verstellt"}, "fill-text-block": map[string]any{"conversation_id": w.conversation},
 		"add-unit": map[string]any{"name": "x"}, "change-unit": map[string]any{"name": "verstellt"}, "change-conversations": map[string]any{"items": []map[string]any{{"id": w.conversation, "change": map[string]any{"subject": "verstellt"}}}},
-		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1},
+		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1}, "change-org": map[string]any{"name": "Umbenannt"},
 	}
 }
 
@@ -260,7 +260,7 @@ func TestAccessMatrix(t *testing.T) {
 				switch {
 				case o.id == "get-channel":
 				case strings.HasPrefix(o.path, "/api/v1/channels/{id}"), strings.HasPrefix(o.path, "/api/v1/staff/{id}"), strings.HasPrefix(o.path, "/api/v1/work-items"), o.id == "create-channel", o.id == "invite-staff",
-					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), o.id == "add-unit", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
+					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
 					if a.status != 403 {
 						t.Errorf("%s as a partner: %d, want 403", a.what, a.status)
 					}

@@ -48,6 +48,7 @@ type RowJSON struct {
 	Category     string     `json:"category" enum:",spam,newsletter,notice,blocked" doc:"why this is no customer's concern; empty: it is one"`
 	Unit         *NamedJSON `json:"unit"`
 	Participants int64      `json:"participants" doc:"third parties who take part"`
+	Suggested    bool       `json:"suggested" doc:"another conversation may be the same matter: see suggestion of the conversation itself"`
 	JoinedInto   string     `json:"joined_into" doc:"the conversation that its messages were moved to"`
 	CreatedAt    time.Time  `json:"created_at"`
 	Hits         []HitJSON  `json:"hits,omitempty" doc:"with q: where it was found"`
@@ -68,6 +69,7 @@ func rowJSON(r conversation.Row, survivors map[string]string) RowJSON {
 	if j.Tags == nil {
 		j.Tags = []string{}
 	}
+	j.Suggested = r.Suggestion != nil
 	j.Category, j.Participants, j.JoinedInto = r.Category, r.Participants, r.JoinedInto
 	if r.Unit != "" {
 		j.Unit = &NamedJSON{r.Unit, r.UnitName}
@@ -311,7 +313,7 @@ func (s *Server) conversationRoutes() {
 			f.Customers = ids
 		}
 		if strings.TrimSpace(in.Q) != "" {
-			items, next, err := s.found(ctx, o, in.Q, f, true, in.Cursor, in.Limit)
+			items, next, err := s.found(ctx, o, in.Q, f, in.Status == conversation.Open || in.Status == conversation.Snoozed, in.Cursor, in.Limit)
 			return newPage(items, next), s.fail(ctx, err)
 		}
 		rows, next, err := conversation.List(ctx, o, f, u.ID, in.Cursor, in.Limit)

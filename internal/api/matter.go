@@ -18,7 +18,7 @@ import (
 type SenderJSON struct {
 	ID      string     `json:"id"`
 	Address AddressRef `json:"address"`
-	Rule    string     `json:"rule" enum:"spam,newsletter,notice,blocked"`
+	Rule    string     `json:"rule" enum:"spam,newsletter,notice,blocked,customer" doc:"customer: a person, whatever a machine says of its mails"`
 	By      string     `json:"by" doc:"staff id"`
 	At      *time.Time `json:"at"`
 }
@@ -199,10 +199,18 @@ func (s *Server) matterRoutes() {
 			return nil, s.fail(ctx, err)
 		}
 		err = o.Write(ctx, func(tx *db.Tx) error {
-			if _, err := conversation.SetAside(ctx, tx, r.ID, "", actor(who(ctx)), s.Now()); err != nil || r.Address == "" {
+			if _, err := conversation.SetAside(ctx, tx, r.ID, "", actor(who(ctx)), s.Now()); err != nil || r.Address == "" || r.Category == "" {
 				return err
 			}
-			return customer.Rule(ctx, tx, r.Address, "", "", s.Now())
+			a, err := customer.AddressByID(ctx, tx, r.Address)
+			if err != nil {
+				return err
+			}
+			rule := ""
+			if a.Rule == "" { // nobody had said so: a machine's mark was wrong, and shall not be believed of this sender again
+				rule = conversation.NotAside
+			}
+			return customer.Rule(ctx, tx, r.Address, rule, who(ctx).ID, s.Now())
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -223,7 +231,7 @@ func (s *Server) matterRoutes() {
 	huma.Register(s.api, created(op("POST", "/senders", "rule-sender", "Say of a sender what it is: its messages are kept, closed, and nobody waits", "conversations")), func(ctx context.Context, in *struct {
 		Body struct {
 			Address AddressRef `json:"address" required:"true"`
-			Rule    string     `json:"rule" required:"true" enum:"spam,newsletter,notice,blocked"`
+			Rule    string     `json:"rule" required:"true" enum:"spam,newsletter,notice,blocked,customer"`
 		}
 	}) (*body[SenderJSON], error) {
 		if who(ctx).Role == auth.Partner {

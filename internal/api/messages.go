@@ -160,9 +160,9 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]string{}
+	names, mailboxOf := map[string]string{}, map[string]string{}
 	for _, c := range s.Accounts.List(org) {
-		names[c.ID] = c.Name
+		names[c.ID], mailboxOf[c.ID] = c.Name, c.Settings["address"]
 	}
 	res := make([]MessageJSON, len(list))
 	for i, m := range list {
@@ -172,6 +172,13 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 			Unsupported: m.Unsupported, Automatic: m.Automatic, ClientID: m.ClientID}
 		if m.In {
 			j.Direction = "in"
+		} else if m.Kind == conversation.KindMessage && m.ChannelKind == "email" {
+			if len(j.To) == 0 {
+				j.To = []MailboxJSON{{Address: m.AddressValue}}
+			}
+			if box := mailboxOf[m.Channel]; len(j.From) == 0 && box != "" {
+				j.From = []MailboxJSON{{Name: m.AuthorName, Address: box}}
+			}
 		}
 		if m.Channel != "" {
 			j.Channel = &ChannelRefJSON{m.Channel, string(m.ChannelKind), names[m.Channel]}

@@ -119,6 +119,9 @@ func (s *Server) plan(ctx context.Context, o db.Org, r conversation.Row, b *Send
 	if err := s.fits(ctx, p.way.Channel.Kind, b); err != nil {
 		return p, err
 	}
+	if b.SendAt != nil && b.SendAt.Before(s.Now().Add(-time.Minute)) {
+		return p, invalid("body.send_at", s.text(ctx, "Dieser Zeitpunkt ist vorbei.", "This time is over."))
+	}
 	addressee := p.way.Address.Value
 	if p.participant != nil {
 		addressee = p.participant.Value
@@ -164,10 +167,13 @@ func (s *Server) plan(ctx context.Context, o db.Org, r conversation.Row, b *Send
 	return p, nil
 }
 
-// ownMailbox tells whether an address is one of our own mail channels: mail to it would come back as a customer's.
+// ownMailbox tells whether an address is one of our own mail channels, with whatever detail behind its plus (RFC 5233):
+// mail to it would come back as a customer's.
 func (s *Server) ownMailbox(org, value string) (string, bool) {
+	local, domain, _ := strings.Cut(value, "@")
+	plain, _, _ := strings.Cut(local, "+")
 	for _, c := range s.Accounts.ByKind(org, "email") {
-		if a := customer.Normalise("email", c.Settings["address"]); a != "" && a == value {
+		if a := customer.Normalise("email", c.Settings["address"]); a != "" && (a == value || a == plain+"@"+domain) {
 			return a, true
 		}
 	}
@@ -356,8 +362,18 @@ func (s *Server) preview(ctx context.Context, o db.Org, r conversation.Row, b Se
 	if slices.ContainsFunc(out.Recipients, func(v RecipientJSON) bool { return v.Field == "bcc" }) {
 		out.Warnings = append(out.Warnings, "bcc_visible_on_reply")
 	}
-	if b.ReplyTo != "" {
-		out.Quotes = append(out.Quotes, b.ReplyTo)
+	if b.ReplyTo != "" { // on the same channel and address an answer refers to it and carries none of its words
+		q, err := conversation.MessageByID(ctx, o, b.ReplyTo)
+		if err != nil {
+			return out, err
+		}
+		address := p.way.Address.ID
+		if p.participant != nil {
+			address = p.participant.Address
+		}
+		if q.ChannelKind != p.way.Channel.Kind || q.Address != address {
+			out.Quotes = append(out.Quotes, b.ReplyTo)
+		}
 	}
 	if s.Accounts.Driver(p.way.Channel.Kind).Capabilities().Subject && (b.Signature == nil || *b.Signature) {
 		out.Signature, err = s.signature(ctx, o)
@@ -366,20 +382,29 @@ func (s *Server) preview(ctx context.Context, o db.Org, r conversation.Row, b Se
 }
 
 // forwarded is how earlier messages stand below a text that forwards them.
-func (s *Server) forwarded(ctx context.Context, list []conversation.Message) string {
+// history says that what they quote themselves goes along.
+func (s *Server) forwarded(ctx context.Context, list []conversation.Message, history bool) string {
 	var b strings.Builder
 	t := func(de, en string) string { return s.text(ctx, de, en) }
 	for _, m := range list {
 		b.WriteString("\n\n---------- " + t("Weitergeleitete Nachricht", "Forwarded message") + " ----------\n")
 		from := m.AuthorName
-		if m.In && m.AddressValue != "" && m.AddressValue != from {
+		switch {
+		case !m.In: // ours
+		case m.ChannelKind == "email" && m.AddressValue != "" && m.AddressValue != from:
 			from = strings.TrimSpace(from + " <" + m.AddressValue + ">")
+		case m.ChannelKind != "email": // the id of a chat is nobody's business
+			from += " (" + s.Accounts.Driver(m.ChannelKind).Title().In(s.lang(ctx)) + ")"
 		}
-		fmt.Fprintf(&b, "%s: %s\n%s: %s\n", t("Von", "From"), from, t("Datum", "Date"), m.At.Format("02.01.2006 15:04 MST"))
+		fmt.Fprintf(&b, "%s: %s\n%s: %s\n", t("Von", "From"), from, t("Datum", "Date"), m.At.Local().Format("02.01.2006 15:04"))
 		if m.Subject != "" {
 			fmt.Fprintf(&b, "%s: %s\n", t("Betreff", "Subject"), m.Subject)
 		}
-		b.WriteString("\n" + m.Text)
+		text := m.Text
+		if !history && m.QuotedFrom > 0 && m.QuotedFrom < len(text) {
+			text = strings.TrimRight(text[:m.QuotedFrom], " \n")
+		}
+		b.WriteString("\n" + text)
 	}
 	return b.String()
 }
@@ -424,6 +449,9 @@ func (s *Server) participantRoutes() {
 		}
 		if err := s.checkAddress(ctx, "body.address", ref.Kind, ref.Value); err != nil {
 			return nil, s.fail(ctx, err)
+		}
+		if own, ok := s.ownMailbox(o.ID, customer.Normalise("email", ref.Value)); ok {
+			return nil, invalid("body.address", s.text(ctx, "„"+own+"“ ist unser eigenes Postfach.", "“"+own+"” is our own mailbox."))
 		}
 		var p conversation.Participant
 		err = o.Write(ctx, func(tx *db.Tx) error {
@@ -482,6 +510,7 @@ func (s *Server) participantRoutes() {
 			Subject     string        `json:"subject" maxLength:"400"`
 			Text        string        `json:"text"`
 			Attachments *[]string     `json:"attachment_ids" doc:"of the messages' files; absent: all of them"`
+			History     bool          `json:"history" doc:"earlier mails that the messages quote go along, too"`
 			ChannelID   string        `json:"channel_id"`
 			ClientID    string        `json:"client_id" maxLength:"100" doc:"twice the same is sent once"`
 			Signature   *bool         `json:"signature"`
@@ -549,7 +578,7 @@ func (s *Server) participantRoutes() {
 			return nil, s.fail(ctx, err)
 		}
 		p.quotedFrom = len(send.Text)
-		send.Text = strings.TrimLeft(send.Text+s.forwarded(ctx, list), "\n")
+		send.Text = strings.TrimLeft(send.Text+s.forwarded(ctx, list, b.History), "\n")
 		client := cmp.Or(b.ClientID, in.Key)
 		var m conversation.Message
 		err = o.Write(ctx, func(tx *db.Tx) error {

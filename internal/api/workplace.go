@@ -373,6 +373,22 @@ func (s *Server) workplaceRoutes() {
 		return out, nil
 	})
 
+	huma.Register(s.api, op("PATCH", "/org", "change-org", "The organisation's name, as customers read it", "staff"), func(ctx context.Context, in *struct {
+		Body struct {
+			Name string `json:"name" required:"true" minLength:"1" maxLength:"200"`
+		}
+	}) (*body[NamedJSON], error) {
+		if who(ctx).Role != auth.Owner {
+			return nil, s.forbidden(ctx)
+		}
+		name := customer.CleanName(in.Body.Name)
+		if name == "" {
+			return nil, invalid("body.name", s.text(ctx, "Der Name ist leer.", "The name is empty."))
+		}
+		err := s.org(ctx).Write(ctx, func(tx *db.Tx) error { return org.Rename(ctx, tx, name) })
+		return &body[NamedJSON]{NamedJSON{who(ctx).Org, name}}, s.fail(ctx, err)
+	})
+
 	// -- units
 	huma.Register(s.api, op("GET", "/units", "list-units", "Departments, branches and partners", "staff"), func(ctx context.Context, _ *struct{}) (*page[UnitJSON], error) {
 		list, err := org.Units(ctx, s.org(ctx))

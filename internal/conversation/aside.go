@@ -15,6 +15,7 @@ const (
 	Newsletter = "newsletter"
 	Notice     = "notice" // a delivery notice or another message of a machine
 	Blocked    = "blocked"
+	NotAside   = "customer" // no category, but what staff say of a sender whom a machine took for one
 )
 
 // Categories lists them.

@@ -248,6 +248,15 @@ func SetExternalID(ctx context.Context, tx *db.Tx, message, external string) err
 	return nil
 }
 
+// SetSubject notes the subject under which a message left, where its author gave none.
+func SetSubject(ctx context.Context, tx *db.Tx, message, subject string) error {
+	_, err := tx.Exec(ctx, `UPDATE message SET subject = $3 WHERE org = $1 AND id = $2 AND subject = ''`, message, subject)
+	if err != nil {
+		return fmt.Errorf("note the subject of a message: %w", err)
+	}
+	return nil
+}
+
 // Judged notes how sure it is who wrote a message (channel.Assessment as JSON). What was sure already stays so.
 func Judged(ctx context.Context, tx *db.Tx, message string, a channel.Assurance, how string) error {
 	m, err := MessageByID(ctx, tx, message)

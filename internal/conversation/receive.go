@@ -44,6 +44,7 @@ type In struct {
 // marked counts only where nobody is known who could be waiting.
 func (in In) aside(r Row, fresh bool) string {
 	switch {
+	case in.Rule == NotAside:
 	case in.Rule != "" && (fresh || r.Category != "" || in.Rule == Blocked):
 		return in.Rule
 	case fresh && in.Message.Automatic && slices.Contains(Categories(), in.Message.Category) && in.Message.ReplyToken == "" && in.Message.ReplyTo == "":
@@ -138,6 +139,10 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		author, audience, participant = channel.Participant, Audience{Participants: []string{p.ID}}, p.ID
 		if in.AuthorName == in.CustomerName && p.Name != p.Value {
 			in.AuthorName = p.Name
+		} else if p.Name == p.Value && in.AuthorName != "" && in.AuthorName != p.Value { // now we know what it is called
+			if _, err := tx.Exec(ctx, `UPDATE participant SET name = $3 WHERE org = $1 AND id = $2`, p.ID, in.AuthorName); err != nil {
+				return Received{}, fmt.Errorf("name a participant: %w", err)
+			}
 		}
 	}
 	m := Message{

@@ -75,6 +75,7 @@ type Sender struct {
 	Customer Customer // the surviving record
 	Address  Address
 	New      bool // the customer was made just now
+	Named    bool // until now only the address was known; the caller tells the conversations the name
 }
 
 // Book resolves the senders of a batch of events within one transaction and remembers them, so that each is looked
@@ -159,6 +160,13 @@ func (b *Book) touch(ctx context.Context, s *Sender, ch string, from channel.Add
 	a := &s.Address
 	stronger := orClaimed(from.Assurance).Stronger(a.Assurance)
 	name := CleanName(from.Name)
+	if name != "" && name != a.Value && s.Customer.Name == a.Value { // written down by staff, who knew the address only
+		s.Customer.Name, s.Named = name, true
+		if _, err := b.tx.Exec(ctx, `UPDATE customer SET name = $3, named_by = 'channel' WHERE org = $1 AND id = $2`, s.Customer.ID, name); err != nil {
+			return fmt.Errorf("name a customer: %w", err)
+		}
+		b.tx.Emit("customer", s.Customer.ID, nil)
+	}
 	if !stronger && a.Channel == ch && now.Sub(a.UsedAt) < time.Minute && (name == "" || name == a.Name) {
 		return nil
 	}

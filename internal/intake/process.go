@@ -435,6 +435,16 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 	if err != nil {
 		return err
 	}
+	if s.Named {
+		ids, err := customer.IDs(ctx, tx, s.Customer.ID)
+		if err != nil {
+			return err
+		}
+		if err := conversation.Rename(ctx, tx, ids, s.Customer.Name); err != nil {
+			return err
+		}
+		s.Named = false
+	}
 	assurance := e.Sender.Assurance // of this very message: an earlier one vouches for nothing
 	if assurance == "" {
 		assurance = channel.Claimed

@@ -704,6 +704,11 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 				}
 			}
 		}
+		if out.Subject != "" && refuse == nil {
+			if err := conversation.SetSubject(ctx, tx, d.Message, out.Subject); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.Exec(ctx, `UPDATE delivery SET node = $3, lease_until = $4 WHERE org = $1 AND id = $2`, d.ID, o.node, now.Add(lease).UnixMicro()); err != nil {
 			return fmt.Errorf("lease delivery: %w", err)
 		}
