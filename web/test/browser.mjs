@@ -581,6 +581,75 @@ test('forwarding with files: the recipient becomes a third party, the customer s
   await eventually(async () => !(await sentOf(mock)).some((y) => y.text === 'Bitte ein Angebot.'), 'taken back')
 })
 
+test('where a third party spoke last, both stand beside the channel; the customer first, the other one key away', async ({ page, mock }) => {
+  const r = wasser(mock)
+  await tell(mock, '/mock/third', { id: r.id, text: 'Wann dürfen wir kommen?' })
+  await open(page, mock, `/c/${r.id}?view=mine`)
+  const to = page.getByTestId('to'), they = to.getByRole('button', { name: 'Württembergische ‹schaden@wuerttembergische.example›' }), customer = to.getByRole('button', { name: 'Jana Vogt ‹jana.vogt@post.example›' })
+  const is = async (x, on) => assert.equal(await x.getAttribute('aria-pressed'), String(on))
+  await page.getByTestId('message').filter({ hasText: 'Wann dürfen wir kommen?' }).waitFor()
+  await page.keyboard.press('r')
+  await is(customer, true)
+  await is(they, false)
+  await page.keyboard.type('Morgen um zehn.')
+  await page.keyboard.press('Alt+ArrowUp')
+  await is(they, true)
+  await page.getByTestId('readers').getByText('Nur für Württembergische').waitFor()
+  await page.keyboard.press('Alt+ArrowUp')
+  await is(customer, true)
+  await they.click()
+  await page.keyboard.press('Control+Enter')
+  await eventually(async () => { const x = (await sentOf(mock)).find((y) => y.text.startsWith('Morgen um zehn')); return x && !x.audience.customer && x.audience.participants[0] === insurer(mock).id }, 'only the insurer')
+  await to.getByText('An: Jana Vogt ‹jana.vogt@post.example›').waitFor()   // ours is the last now: no choice, but still said
+})
+
+test('reply to all never copies a mailbox of ours, whatever its +suffix', { widths: [wide] }, async ({ page, mock }) => {
+  const r = wasser(mock)
+  await tell(mock, '/mock/third', { id: r.id, text: 'Bitte an alle.', to: ['service+r.aBc123@berger.example', 'schaden@berger.example'], cc: ['keller@gutachter.example'] })
+  await open(page, mock, `/c/${r.id}?view=mine`)
+  await page.getByTestId('message').filter({ hasText: 'Bitte an alle.' }).waitFor()
+  await page.keyboard.press('w')
+  await page.getByTestId('readers').waitFor()
+  assert.equal(await page.getByLabel('Cc', { exact: true }).inputValue(), 'keller@gutachter.example')
+})
+
+test('what is forwarded is shown whole; what it quotes stays here unless it is wanted', { widths: [wide] }, async ({ page, mock }) => {
+  const r = wasser(mock), [first, , theirs] = mock.db.messages.get(r.id)
+  await open(page, mock, `/c/${r.id}?view=mine&forward=${first.id}`)
+  const d = page.getByRole('dialog', { name: 'Nachricht weiterleiten' }), too = d.getByLabel('Auch frühere Nachrichten')
+  await d.getByTestId('leaves').getByText('Die Fotos hänge ich an.').waitFor()
+  assert.equal(await too.count(), 0, 'nothing is quoted: nothing to choose')
+  for (const history of [false, true]) {
+    await open(page, mock, `/c/${r.id}?view=mine&forward=${theirs.id}`)
+    assert.equal(await too.isChecked(), false)
+    await d.getByTestId('leaves').getByText('Bitte keine Aussage zur Höhe').waitFor()
+    if (history) await too.check()
+    assert.equal(await d.getByTestId('leaves').getByText('> Guten Tag, anbei').count(), history ? 1 : 0)
+    await d.getByLabel('An', { exact: true }).fill('werkstatt@nord.example')
+    await d.getByLabel('Ihr Text dazu').fill(`Zitat ${history}`)
+    await d.getByRole('button', { name: 'Weiterleiten' }).click()
+    await eventually(async () => (await sentOf(mock)).find((y) => y.text === `Zitat ${history}`)?.history === history, 'sent as chosen')
+  }
+})
+
+test('the inbox shows the place that was found; the house is renamed by its owner', async ({ page, mock }) => {
+  await page.goto(mock.url + '/?view=all&q=Unfallbericht')
+  const hit = page.locator('.row mark').filter({ hasText: 'Unfallbericht' }).first()
+  await hit.waitFor()
+  const seen = await hit.evaluate((e) => { const m = e.getClientRects()[0], line = e.closest('.last .grow, .what').getBoundingClientRect(); return [m.left >= line.left, m.right <= line.right] })
+  assert.deepEqual(seen, [true, true], 'the mark lies within the line')
+  const [q, clear] = [await page.locator('.sought').boundingBox(), await page.getByRole('link', { name: 'Suche leeren' }).boundingBox()]
+  assert.ok(q.x + q.width <= clear.x + 1 || q.y + q.height <= clear.y + 1, 'the words do not lie upon each other')
+  assert.equal(await page.locator('.jump').isVisible(), false)
+  await page.goto(mock.url + '/settings/units')
+  const name = page.getByLabel('Name des Hauses')
+  assert.equal(await name.inputValue(), 'Berger & Partner')
+  await name.fill('Berger & Töchter')
+  await name.press('Enter')
+  await toast(page, 'Gespeichert').waitFor()
+  assert.equal(mock.db.org, 'Berger & Töchter')
+})
+
 test('reply to all asks once before customer and third party read the same', async ({ page, mock }) => {
   await open(page, mock)
   const first = page.getByTestId('message').first()

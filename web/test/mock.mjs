@@ -20,7 +20,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const iso = (t) => new Date(t).toISOString()
   const now = () => Date.now()
   const ago = (ms) => iso(now() - ms)
-  const db = { staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [], blocks: [], units: [], views: [], senders: [], preferences: {}, participants: new Map(), presence: new Map(), mentions: [], joined: [], splits: new Map(), declined: new Set() }
+  const db = { org: 'Berger & Partner', staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [], blocks: [], units: [], views: [], senders: [], preferences: {}, participants: new Map(), presence: new Map(), mentions: [], joined: [], splits: new Map(), declined: new Set() }
   const live = new Set()
   let seq = 1000
   const log = []
@@ -143,7 +143,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     db.participants.get(wasser.id).push(wue, gut)
     msg(wasser, { text: 'Guten Tag, in unserer Küche ist ein Rohr geplatzt. Die Fotos hänge ich an.', sent_at: ago(6 * hour), assurance: 'verified', authentication: { result: 'pass', spf: 'pass', dkim: 'pass', dmarc: 'pass', domain: 'post.example' }, attachments: [{ id: 'pic3', name: 'Küche.jpg', media_type: 'image/svg+xml', size: 640_000, url: '/api/v1/attachments/pic1', state: 'stored', inline: false }, { id: 'pdf3', name: 'Kostenvoranschlag.pdf', media_type: 'application/pdf', size: 181_000, url: '/api/v1/attachments/pdf1', state: 'stored', inline: false }] })
     msg(wasser, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', address: wue.address.value, to: [{ name: wue.name, address: wue.address.value }], subject: 'WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, anbei die Meldung unserer Kundin. Übernehmen Sie die Trocknung?', sent_at: ago(5 * hour), audience: { customer: false, participants: [wue.id] }, delivery: sent('delivered', ago(5 * hour)) })
-    msg(wasser, { direction: 'in', author: 'participant', author_name: wue.name, participant_id: wue.id, address: wue.address.value, from: [{ name: wue.name, address: wue.address.value }], to: [{ name: '', address: 'service@berger.example' }], cc: [{ name: gut.name, address: gut.address.value }], subject: 'AW: WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, die Trocknung übernehmen wir. Bitte keine Aussage zur Höhe gegenüber der Kundin.\n\nAm 24.11. schrieb Miriam Berger:\n> Guten Tag, anbei die Meldung unserer Kundin.', sent_at: ago(3 * hour), audience: { customer: false, participants: [wue.id, gut.id] } })
+    msg(wasser, { direction: 'in', author: 'participant', author_name: wue.name, participant_id: wue.id, address: wue.address.value, from: [{ name: wue.name, address: wue.address.value }], to: [{ name: '', address: 'service@berger.example' }], cc: [{ name: gut.name, address: gut.address.value }], subject: 'AW: WG: Wasserschaden Küche, WS-2026-118', text: 'Guten Tag, die Trocknung übernehmen wir. Bitte keine Aussage zur Höhe gegenüber der Kundin.\n\nAm 24.11. schrieb Miriam Berger:\n> Guten Tag, anbei die Meldung unserer Kundin.', quoted_from: 'Guten Tag, die Trocknung übernehmen wir. Bitte keine Aussage zur Höhe gegenüber der Kundin.'.length, sent_at: ago(3 * hour), audience: { customer: false, participants: [wue.id, gut.id] } })
     msg(wasser, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, Frau Vogt, die Trocknung ist zugesagt. Herr Keller sieht sich den Schaden morgen an.', sent_at: ago(2 * hour), cc: [{ name: gut.name, address: gut.address.value }], audience: { customer: true, participants: [gut.id] }, delivery: sent('delivered', ago(2 * hour)) })
     msg(wasser, { kind: 'note', author: 'staff', direction: 'out', author_name: 'Jonas Krämer', text: '@Miriam Berger Keller kommt um 10 Uhr.', mentions: [miriam.id], sent_at: ago(hour) })
     db.mentions.push({ conversation_id: wasser.id, staff_id: miriam.id, seen: false })
@@ -234,7 +234,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
   }
   const custOut = (c) => ({ ...c, conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
-  const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: 'Berger & Partner' }, totp_enabled: db.totp, public_url: '' } }
+  const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: db.org }, totp_enabled: db.totp, public_url: '' } }
   const fold = (s) => (s ?? '').normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
   const strip = (m) => { const { gone, ...rest } = m; return rest }
 
@@ -312,11 +312,12 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (path.startsWith('/api/')) db.requests.push(`${m} ${path}${url.search}`)
       // Controls of the mock itself
       if (path === '/mock/inbound') return send(200, inbound(b))
+      if (path === '/mock/third') { const r = db.conversations.find((x) => x.id === b.id), who = db.participants.get(r.id)[0]; const x = msg(r, { channel: 'email', author: 'participant', author_name: who.name, participant_id: who.id, address: who.address.value, from: [{ name: who.name, address: who.address.value }], to: (b.to ?? ['service@berger.example']).map((y) => ({ name: '', address: y })), cc: (b.cc ?? []).map((y) => ({ name: '', address: y })), text: b.text, audience: { customer: false, participants: [who.id] } }); messageFrame(x); rowFrame(r); return send(200, strip(x)) }
       if (path === '/mock/drop') { refuseUntil = now() + (b.ms ?? 3000); for (const l of [...live]) l.close?.(); return send(204) }
       if (path === '/mock/mode') { Object.assign(mode, b); return send(204) }
       if (path === '/mock/typing') { frame({ kind: 'typing', conversation_id: b.id, by: 'customer' }, false); return send(204) }
       if (path === '/mock/requests') return send(200, db.requests)
-      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject, audience: x.audience, mentions: x.mentions ?? [], signature: x.signature ?? '', undo_until: x.delivery?.undo_until ?? null })))
+      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject, audience: x.audience, mentions: x.mentions ?? [], signature: x.signature ?? '', history: x.history, undo_until: x.delivery?.undo_until ?? null })))
       if (path === '/mock/burst') { const rs = db.conversations.filter((r) => r.status === 'open').slice(0, 400); let i = 0; const end = now() + (b.ms ?? 2000); const tick = () => { if (now() > end) return; for (let k = 0; k < 5; k++) { const r = rs[(i++ * 37) % rs.length]; r.last_message_at = iso(now() + i / 1000); r.last_message = { direction: 'in', author: 'customer', text: `Stoß ${i}` }; rowFrame(r) } setTimeout(tick, 16) }; tick(); return send(204) }
       if (path === '/mock/presence') { const st = db.staff[b.staff ?? 1]; if (!db.presence.has(b.id)) db.presence.set(b.id, new Map()); if (b.state === 'left') db.presence.get(b.id).delete(st.id); else db.presence.get(b.id).set(st.id, { staff: { id: st.id, name: st.name }, state: b.state }); frame({ kind: 'presence', conversation_id: b.id, staff: { id: st.id, name: st.name }, state: b.state }, false); return send(204) }
       if (path === '/mock/colleague') { const r = db.conversations.find((x) => x.id === b.id); const x = msg(r, { direction: 'out', author: 'staff', author_name: db.staff[1].name, text: b.text, delivery: sent('sent', iso(now())) }); if (!b.silent) { messageFrame(x); rowFrame(r) } return send(200, x) }
@@ -350,6 +351,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         db.signedIn = true
         return send(200, sess())
       }
+      if (a === 'org' && m === 'PATCH') { if (!b.name?.trim()) return problem(422, 'invalid', 'Der Name ist leer.', { errors: [{ location: 'body.name', message: 'Der Name ist leer.' }] }); db.org = b.name.trim(); return send(200, { id: 'o1', name: db.org }) }
       if (a === 'session' && !i) {
         if (m === 'GET') return db.signedIn ? send(200, sess()) : problem(401, 'signed_out', 'Sie sind nicht angemeldet.')
         if (m === 'POST') {
@@ -577,7 +579,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
           audienceOf(r, { ...b, forward: true }, true)
           const who = audienceOf(r, { ...b, forward: true })
           const from = l.filter((x) => b.message_ids.includes(x.id))
-          const x = msg(r, { channel: 'email', direction: 'out', author: 'staff', author_name: db.staff[0].name, address: b.to[0], to: b.to.map((y) => ({ name: '', address: y })), cc: (b.cc ?? []).map((y) => ({ name: '', address: y })), subject: b.subject, text: b.text, client_id: b.client_id, attachments: from.flatMap((y) => y.attachments).filter((y) => !b.attachment_ids || b.attachment_ids.includes(y.id)), audience: { customer: false, participants: who.ids }, delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
+          const x = msg(r, { channel: 'email', direction: 'out', author: 'staff', author_name: db.staff[0].name, address: b.to[0], to: b.to.map((y) => ({ name: '', address: y })), cc: (b.cc ?? []).map((y) => ({ name: '', address: y })), subject: b.subject, text: b.text, history: b.history, client_id: b.client_id, attachments: from.flatMap((y) => y.attachments).filter((y) => !b.attachment_ids || b.attachment_ids.includes(y.id)), audience: { customer: false, participants: who.ids }, delivery: { ...sent('queued', iso(now())), undo_until: iso(now() + hold) } })
           deliver(x, ['sending', 'sent', 'delivered'])
           messageFrame(x); rowFrame(r)
           return send(201, strip(x))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Participant, TextBlock } from '../../kit/api'
 import { audienceOf, mixes, replyAll, seers, untagged } from './audience'
-import { pieces } from './marks'
+import { atFirst, pieces } from './marks'
 import { all, chunks, none, range, toggle } from './selection'
 import { asked, findBlocks, findPeople, gaps, mentioned, replace } from './writing'
 
@@ -38,6 +38,24 @@ describe('audience', () => {
     expect(mixes(true, [box('w@w.example')], ['anna@k.example'])).toBe(true)
     expect(mixes(false, [box('w@w.example')], ['anna@k.example'])).toBe(false)
     expect(mixes(false, [box('anna@k.example')], ['anna@k.example'])).toBe(true)
+  })
+})
+
+describe('a snippet in a narrow line', () => {
+  const shown = (s: string, marks: [number, number][], lead?: number) => { const x = atFirst(s, marks, lead); return pieces(x.snippet, x.marks).map((p) => (p.mark ? `[${p.text}]` : p.text)).join('') }
+  it('begins between words, shortly before the first mark', () => {
+    const s = 'Guten Tag, ich frage nach meiner Versicherung und der Police'
+    expect(shown(s, [[s.indexOf('Versicherung'), s.indexOf('Versicherung') + 12], [s.indexOf('Police'), s.length]])).toBe('…meiner [Versicherung] und der [Police]')
+    expect(shown(s, [[s.indexOf('Police'), s.length], [s.indexOf('frage'), s.indexOf('frage') + 5]])).toBe('…Tag, ich [frage] nach meiner Versicherung und der [Police]')
+  })
+  it('stays whole where the mark is near the beginning or nothing is marked', () => {
+    expect(shown('Guten Tag', [[6, 9]])).toBe('Guten [Tag]')
+    expect(shown('Guten Tag, liebe Leute', [])).toBe('Guten Tag, liebe Leute')
+    expect(atFirst('kurz', [[40, 44]])).toEqual({ snippet: 'kurz', marks: [[40, 44]] })
+  })
+  it('a long word is cut, a character never', () => {
+    expect(shown('Haftpflichtversicherung', [[11, 23]], 4)).toBe('…icht[versicherung]')
+    expect(shown('🙂🙂🙂🙂🙂🙂ja', [[12, 14]], 3)).toBe('…🙂[ja]')
   })
 })
 
