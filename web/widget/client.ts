@@ -45,6 +45,7 @@ export class Client {
   offline = false
   loading = false
   refused = ''        // why nothing works at all
+  barred = false      // this website may not use the chat: there is nothing to show
   notice: 'expired' | 'forgotten' | '' = ''
   changed: () => void = () => {}
 
@@ -59,6 +60,7 @@ export class Client {
   private timers = new Map<string, ReturnType<typeof setTimeout>>()
   private typedAt = 0
   private pumping = false
+  private reached = false // the server has answered this page once
   private generation = 0 // counts whom this window is; answers meant for an earlier one are dropped
 
   constructor(private host: string, private channel: string, private lang: string, public identity: Identity | undefined, private name = '') {
@@ -74,6 +76,7 @@ export class Client {
 
   // start picks up what an earlier visit left. Without one it does nothing, not even a request.
   start() {
+    if (this.barred) return
     if (!this.identity) {
       const kept = this.kept()
       if (kept) {
@@ -139,6 +142,7 @@ export class Client {
     const headers = this.headers()
     if (body !== undefined && !form) headers['Content-Type'] = 'application/json'
     const res = await fetch(this.url(path), { method, headers, credentials: 'omit', referrerPolicy: 'no-referrer', body: body === undefined ? undefined : form ? body : JSON.stringify(body) })
+    this.reached = true
     if (res.ok) return res
     const p = await res.json().catch(() => ({})) as { code?: string; detail?: string }
     throw new Refusal(res.status, p.code ?? '', p.detail ?? res.statusText, Number(res.headers.get('Retry-After')) || 0)
@@ -163,6 +167,34 @@ export class Client {
     return true
   }
 
+  // alive tells whether the server answers at all. A script loads from anywhere, but only if it really comes: an error page
+  // of a proxy in front of a server that starts again is none. (A second widget on a page does nothing.)
+  private alive(): Promise<boolean> {
+    const s = document.createElement('script')
+    return new Promise<boolean>((done) => {
+      s.onload = () => done(true)
+      s.onerror = () => done(false)
+      s.nonce = document.querySelector<HTMLScriptElement>('script[src*="/widget.js"]')?.nonce
+      s.src = `${this.host}/widget.js?${Date.now()}`
+      document.head.append(s)
+    }).catch(() => false).finally(() => s.remove())
+  }
+
+  // unwelcome finds out why a page was never answered. The browser hides the server's refusal of a foreign website behind
+  // the same error as a broken line; but a server that is there, and still does not answer, refuses.
+  private async unwelcome(): Promise<boolean> {
+    if (this.barred) return true
+    if (this.reached || !navigator.onLine || !await this.alive()) return false
+    try { await this.ask('GET', 'config') } catch { /* told by reached */ }
+    if (this.reached || this.barred) return this.barred
+    const why = `this page's origin ${location.origin} is not in allowed_origins of ${this.channel === '-' ? 'the web chat channel' : `channel ${this.channel}`}`
+    console.error(`Rufweite: ${why} at ${this.host}. No chat is shown.`)
+    this.hangUp()
+    this.timers.forEach((x) => clearTimeout(x))
+    this.set({ barred: true, refused: why, loading: false })
+    return true
+  }
+
   // look asks who is there, when somebody opens the dialog.
   async look() {
     const g = this.generation
@@ -171,7 +203,7 @@ export class Client {
       if (g === this.generation) this.set({ config: c, office: c.office, offline: this.offline && this.known })
     } catch (e) {
       if (g !== this.generation || this.grave(e)) return
-      if (!(e instanceof Refusal)) { this.set({ offline: true }); this.after('look', 5000, () => void this.look()) }
+      if (!(e instanceof Refusal)) { if (await this.unwelcome() || g !== this.generation) return; this.set({ offline: true }); this.after('look', 5000, () => void this.look()) }
     }
   }
 
@@ -197,6 +229,7 @@ export class Client {
       this.set({ loading: false })
       if (this.grave(e) || this.expired(e)) return
       if (e instanceof Refusal && e.status === 401) { this.connectAfterFirst(); return }
+      if (!(e instanceof Refusal) && await this.unwelcome() || g !== this.generation) return
       this.broken(() => void this.reload())
     }
   }

@@ -29,7 +29,7 @@ header div { flex: 1; min-width: 0; line-height: 1.3 } h2 { font-weight: 600; ov
 .banner { flex: none; padding: .5em .95em; background: var(--sunk); border-bottom: 1px solid var(--line); font-size: .8667em } .banner.bad { background: var(--bad-soft); color: var(--bad) }
 .log { flex: 1 1 0; min-height: 4em; overflow-y: auto; overscroll-behavior: contain; padding: .95em; display: flex; flex-direction: column; gap: .5em } .log:focus-visible { outline-offset: -3px; border-radius: 0 }
 .log > :first-child { margin-top: auto }
-.log > .b { align-self: center } .hint { color: var(--muted); font-size: .8667em } .hello { max-width: 88% }
+.log > .b { align-self: center } .log > .forget { align-self: flex-end; font-size: .8667em; text-decoration: underline; text-underline-offset: 3px } .hint { color: var(--muted); font-size: .8667em } .hello { max-width: 88% }
 .m { max-width: 88%; align-self: flex-start; display: grid; gap: .15em; justify-items: start } .m.me { align-self: flex-end; justify-items: end }
 .bub { padding: .5em .8em; border-radius: 12px 12px 12px 4px; background: var(--sunk); overflow-wrap: anywhere; white-space: pre-wrap; display: grid; gap: .4em; min-width: 0 } .me .bub { border-radius: 12px 12px 4px 12px; background: var(--accent-soft) } .machine .bub { background: var(--machine-soft) }
 .bub a { color: var(--accent) } .meta { font-size: .8667em; color: var(--muted); display: flex; flex-wrap: wrap; gap: 0 .5em; align-items: center } .bad { color: var(--bad) } .meta .b { min-height: 44px }

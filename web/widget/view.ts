@@ -141,6 +141,7 @@ export class View {
   // -- opening and closing
 
   open() {
+    if (this.c.barred) return
     if (this.isOpen) { this.box.focus(); return }
     this.before = document.activeElement
     this.isOpen = true
@@ -322,6 +323,11 @@ export class View {
 
   private draw() {
     const { c, t } = this
+    if (c.barred) {
+      this.close()
+      this.host.remove()
+      return
+    }
     const n = c.unread
     this.badge.hidden = !n || this.isOpen
     if (n) this.badge.replaceChildren(h('span', { 'aria-hidden': 'true' }, String(n)), h('span', { class: 'sr' }, t.unread(n)))
@@ -360,12 +366,12 @@ export class View {
       want.push({ id: 'hello', key: '', make: () => h('div', { class: 'm hello' }, h('div', { class: 'bub' }, t.hello)) })
       if (!c.known) want.push({ id: 'keeps', key: '', make: () => h('p', { class: 'hint' }, t.keeps) })
     }
-    if (!quiet && !c.identity && !c.next) want.push({ id: 'forget', key: '', make: () => h('button', { class: 'b quiet', type: 'button', onclick: () => void c.forget().then(() => this.box.focus(), () => this.fail(t.offline)) }, t.forget) })
     if (c.next) want.push({ id: 'older', key: c.next, make: () => h('button', { class: 'b quiet', type: 'button', onclick: () => void this.older() }, t.older) })
     const lastMine = [...c.items].reverse().find((m) => m.mine)
     for (const m of c.items) want.push({ id: m.client_id || m.id, key: JSON.stringify([m.id, m.text, m.deleted, m.mine && m === lastMine ? m.state : '', m.attachments.length]), make: () => this.item(m, m === lastMine) })
     for (const o of c.queue) want.push({ id: o.client_id, key: o.state + (o.error ?? ''), make: () => this.outgoing(o) })
     if (c.mailed) want.push({ id: 'mailed', key: c.mailed, make: () => h('p', { class: 'hint' }, t.mailWas(c.mailed)) })
+    if (!quiet && !c.identity) want.push({ id: 'forget', key: '', make: () => h('button', { class: 'b quiet forget', type: 'button', onclick: () => void c.forget().then(() => this.box.focus(), () => this.fail(t.offline)) }, t.forget) })
 
     const keep = new Set(want.map((w) => w.id))
     for (const [id, d] of this.drawn) if (!keep.has(id)) { d.el.remove(); this.drawn.delete(id) }

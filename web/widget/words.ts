@@ -55,7 +55,7 @@ const de = {
   refused: 'Dieser Chat kann Sie gerade nicht zuordnen.',
   unreachable: 'Der Chat ist auf dieser Seite gerade nicht zu erreichen.',
   expired: 'Das frühere Gespräch ist lange her und wurde hier vergessen.',
-  forget: 'Verlauf in diesem Browser vergessen',
+  forget: 'Verlauf hier löschen',
   forgotten: 'Dieser Browser hat das Gespräch vergessen.',
   page: 'öffnet in neuem Fenster',
 }
@@ -117,7 +117,7 @@ const en: Words = {
   refused: 'This chat cannot tell who you are right now.',
   unreachable: 'The chat cannot be reached on this page right now.',
   expired: 'The earlier conversation was long ago and has been forgotten here.',
-  forget: 'Forget the conversation in this browser',
+  forget: 'Delete the history here',
   forgotten: 'This browser has forgotten the conversation.',
   page: 'opens in a new window',
 }
