@@ -632,6 +632,16 @@ test('what is forwarded is shown whole; what it quotes stays here unless it is w
   }
 })
 
+test('states and the way to choose stand in one line, with a count of three digits too', { widths: [wide], mock: { rows: 180 } }, async ({ page, mock }) => {
+  for (const width of [1280, 1200, 1440, 1024, 720]) {
+    await page.setViewportSize({ width, height: 800 })
+    await page.goto(mock.url + '/?view=all')
+    await page.locator('.chips .num').getByText(/^1\d\d$/).waitFor()
+    const tops = await page.locator('.chips a, .chips > .btn').evaluateAll((l) => l.map((e) => { const r = e.getBoundingClientRect(); return r.top + r.height / 2 }))
+    assert.ok(tops.length > 4 && Math.max(...tops) - Math.min(...tops) < 4, `${width}: ${tops}`)
+  }
+})
+
 test('the inbox shows the place that was found; the house is renamed by its owner', async ({ page, mock }) => {
   await page.goto(mock.url + '/?view=all&q=Unfallbericht')
   const hit = page.locator('.row mark').filter({ hasText: 'Unfallbericht' }).first()
