@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/auth"
+	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
@@ -247,7 +248,7 @@ func (s *Server) matterRoutes() {
 		o := s.org(ctx)
 		var a customer.Address
 		err := o.Write(ctx, func(tx *db.Tx) error {
-			to, err := customer.Ensure(ctx, tx, kindOf(ref.Kind), ref.Value, ref.Name, s.Now())
+			to, err := customer.Ensure(ctx, tx, channel.Kind(ref.Kind), ref.Value, ref.Name, s.Now())
 			if err != nil {
 				return err
 			}

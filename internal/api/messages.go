@@ -468,16 +468,8 @@ func (s *Server) noQuote(ctx context.Context) *Problem {
 
 // way is the chosen way to answer; empty ids mean the suggested one. An address in to chooses, too; further ones there
 // become copies, since a message has one addressee.
-func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, b *SendJSON) (reach.Option, error) {
+func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, addrs []customer.Address, b *SendJSON) (reach.Option, error) {
 	ch, address := b.ChannelID, b.AddressID
-	ids, err := customer.IDs(ctx, o, r.Customer)
-	if err != nil {
-		return reach.Option{}, err
-	}
-	addrs, err := customer.Addresses(ctx, o, ids)
-	if err != nil {
-		return reach.Option{}, err
-	}
 	if len(b.To) > 0 {
 		i, a := named(b.To, addrs, address)
 		if i < 0 {

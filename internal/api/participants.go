@@ -113,7 +113,7 @@ func (s *Server) plan(ctx context.Context, o db.Org, r conversation.Row, b *Send
 			return p, err
 		}
 		b.To = nil
-	} else if p.way, err = s.way(ctx, o, r, b); err != nil {
+	} else if p.way, err = s.way(ctx, o, r, addrs, b); err != nil {
 		return p, err
 	}
 	if err := s.fits(ctx, p.way.Channel.Kind, b); err != nil {

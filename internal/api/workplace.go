@@ -13,15 +13,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/auth"
-	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/staff"
 )
-
-func kindOf(s string) channel.Kind { return channel.Kind(s) }
 
 // ViewJSON is a named filter.
 type ViewJSON struct {

@@ -299,7 +299,6 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		}
 		w.WriteString(cond)
 	}
-	table := "conversation"
 	if f.Tag != "" { // List goes another way but where the order is that of waiting, and few wait
 		add("EXISTS (SELECT 1 FROM conversation_tag t WHERE t.org = conversation.org AND t.conversation = conversation.id AND t.tag = ?)", f.Tag)
 	}
@@ -357,7 +356,7 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		add("("+column+", id) "+than+" (?, ?)", at, id)
 	}
 	args = append(args, limit)
-	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM %s WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, table, w.String(), column, order, order, len(args)+1), args)
+	return collect(ctx, o, fmt.Sprintf(`SELECT %s FROM conversation WHERE org = $1%s ORDER BY %s %s, id %s LIMIT $%d`, rowColumns, w.String(), column, order, order, len(args)+1), args)
 }
 
 // listByTag walks the copy of the tags in their order and reads the rows beside it, once for all statuses.

@@ -435,32 +435,8 @@ func Remove(ctx context.Context, tx *db.Tx, id string) (Message, []Attachment, e
 	}
 	touched(tx, m)
 	// The row shows what is the last message now, and whether the customer waits again.
-	rows, err := tx.Query(ctx, `SELECT `+messageColumns+` FROM message WHERE org = $1 AND conversation = $2 AND kind = 'message' ORDER BY pos DESC LIMIT 50`, r.ID)
-	first := true
-	r.WaitingSince = time.Time{}
-	waiting := true
-	err = db.Each(rows, err, func() error {
-		v, err := scanMessage(rows)
-		if err != nil {
-			return err
-		}
-		if first {
-			r.LastAt, r.LastBy, r.LastIn, r.LastText, first = v.ReceivedAt, v.Author, v.In, preview(v), false
-		}
-		if !v.Audience.Customer {
-			return nil
-		}
-		if waiting && v.In && !v.Automatic {
-			r.WaitingSince = v.ReceivedAt
-		}
-		waiting = waiting && (v.In || v.Automatic)
-		return nil
-	})
-	if err != nil {
+	if err := recount(ctx, tx, &r); err != nil {
 		return Message{}, nil, err
-	}
-	if r.Status == Closed {
-		r.WaitingSince = time.Time{}
 	}
 	return m, files[id], save(ctx, tx, &r, false)
 }

@@ -20,13 +20,6 @@ const (
 	assessAttempts = 12 // with the waits between them: about two days
 )
 
-func (i *Intake) wakeAssessor() {
-	select {
-	case i.wakeJudge <- struct{}{}:
-	default:
-	}
-}
-
 // toAssess notes that a message's sender is still to be judged. Until then it counts as claimed, and nobody waits.
 func (i *Intake) toAssess(ctx context.Context, tx *db.Tx, it *item, m conversation.Message) error {
 	if _, ok := i.Accounts.Driver(it.acct.Kind).(channel.Assessor); !ok || i.Env(it.acct).DNS == nil {
@@ -36,26 +29,8 @@ func (i *Intake) toAssess(ctx context.Context, tx *db.Tx, it *item, m conversati
 	if err != nil {
 		return fmt.Errorf("note a sender to be judged: %w", err)
 	}
-	tx.OnCommit(i.wakeAssessor)
+	tx.OnCommit(i.senders.wake)
 	return nil
-}
-
-// assess judges senders until ctx ends: after the acknowledgement, with a budget, and again when the network failed.
-func (i *Intake) assess(ctx context.Context) {
-	idle := time.NewTimer(0)
-	defer idle.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-i.wakeJudge:
-		case <-idle.C:
-		}
-		if err := i.assessOnce(ctx); err != nil && ctx.Err() == nil {
-			i.Log.Error("senders could not be judged; trying again", "error", err)
-		}
-		idle.Reset(2 * time.Second)
-	}
 }
 
 type unjudged struct {
@@ -63,6 +38,7 @@ type unjudged struct {
 	attempts                       int64
 }
 
+// assessOnce judges senders: after the acknowledgement, with a budget, and again when the network failed.
 func (i *Intake) assessOnce(ctx context.Context) error {
 	orgs, err := org.All(ctx, i.DB)
 	if err != nil {
@@ -92,7 +68,7 @@ func (i *Intake) assessOnce(ctx context.Context) error {
 			return err
 		}
 		if len(list) == assessAtOnce {
-			i.wakeAssessor()
+			i.senders.wake()
 		}
 	}
 	return nil

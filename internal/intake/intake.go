@@ -52,18 +52,18 @@ type Options struct {
 // Intake stores and processes what comes in.
 type Intake struct {
 	Options
-	queue     chan *request
-	wake      chan struct{}
-	wakeFile  chan struct{}
-	wakeJudge chan struct{}
-	stopped   chan struct{} // closed when Run has ended: nothing is stored any more
+	queue   chan *request
+	wake    chan struct{}
+	files   later         // attachments to be fetched
+	senders later         // senders to be judged
+	stopped chan struct{} // closed when Run has ended: nothing is stored any more
 	// accepting is how many callers of Accept wait for their acknowledgement.
 	accepting atomic.Int64
 }
 
 // New makes an Intake; Run makes it work.
 func New(o Options) *Intake {
-	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), wakeFile: make(chan struct{}, 1), wakeJudge: make(chan struct{}, 1), stopped: make(chan struct{})}
+	return &Intake{Options: o, queue: make(chan *request, queueMax), wake: make(chan struct{}, 1), files: newLater(), senders: newLater(), stopped: make(chan struct{})}
 }
 
 // request is one Inbound on its way into the database.
@@ -157,8 +157,8 @@ func (i *Intake) Run(ctx context.Context) error {
 	defer work.Wait()
 	defer close(i.stopped)
 	work.Go(func() { i.process(ctx) })
-	work.Go(func() { i.media(ctx) })
-	work.Go(func() { i.assess(ctx) })
+	work.Go(func() { i.files.run(ctx, i.Log, "media could not be fetched; trying again", i.mediaOnce) })
+	work.Go(func() { i.senders.run(ctx, i.Log, "senders could not be judged; trying again", i.assessOnce) })
 	for {
 		var batch []*request
 		select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/blob"
@@ -18,32 +19,39 @@ const (
 	mediaAttempts = 10
 )
 
-func (i *Intake) wakeMedia() {
+// later is work that asks the network after the acknowledgement: it is woken, looks for itself every two seconds (another
+// node may have left some, or its time has come), and goes on after a failure.
+type later chan struct{}
+
+func newLater() later { return make(later, 1) }
+
+func (l later) wake() {
 	select {
-	case i.wakeFile <- struct{}{}:
+	case l <- struct{}{}:
 	default:
 	}
 }
 
-// media fetches attachments that lie at their provider until ctx ends. It happens after the acknowledgement, with a
-// budget, and again when it failed for a while.
-func (i *Intake) media(ctx context.Context) {
+// run calls once until ctx ends. trouble is what the log says when it fails.
+func (l later) run(ctx context.Context, log *slog.Logger, trouble string, once func(context.Context) error) {
 	idle := time.NewTimer(0)
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-i.wakeFile:
+		case <-l:
 		case <-idle.C:
 		}
-		if err := i.mediaOnce(ctx); err != nil && ctx.Err() == nil {
-			i.Log.Error("media could not be fetched; trying again", "error", err)
+		if err := once(ctx); err != nil && ctx.Err() == nil {
+			log.Error(trouble, "error", err)
 		}
 		idle.Reset(2 * time.Second)
 	}
 }
 
+// mediaOnce fetches attachments that lie at their provider. It happens after the acknowledgement, with a budget, and
+// again when it failed for a while.
 func (i *Intake) mediaOnce(ctx context.Context) error {
 	orgs, err := org.All(ctx, i.DB)
 	if err != nil {
@@ -66,7 +74,7 @@ func (i *Intake) mediaOnce(ctx context.Context) error {
 			return err
 		}
 		if len(list) == 8 {
-			i.wakeMedia()
+			i.files.wake()
 		}
 	}
 	return nil

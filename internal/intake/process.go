@@ -498,7 +498,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 	}
 	for _, f := range it.files {
 		if f.State == conversation.Pending {
-			tx.OnCommit(i.wakeMedia)
+			tx.OnCommit(i.files.wake)
 			break
 		}
 	}
