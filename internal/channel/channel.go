@@ -77,25 +77,38 @@ const (
 // Capabilities is what a medium can carry, as data: what we say is rendered from it, and the composer shows it.
 // A zero number means "no limit known"; a zero bool means "cannot".
 type Capabilities struct {
-	TextMax        int           `json:"text_max"`         // longest text of one message; longer ones are split at word bounds
-	TextUnit       Unit          `json:"text_unit"`        // how TextMax, CaptionMax count
-	CaptionMax     int           `json:"caption_max"`      // longest text beside an attachment
-	HTML           bool          `json:"html"`             // carries HTML beside plain text
-	Subject        bool          `json:"subject"`          // carries a subject line
-	Copies         bool          `json:"copies"`           // carries Cc and Bcc
-	Attachments    bool          `json:"attachments"`      // carries files
-	AttachmentMax  int64         `json:"attachment_max"`   // largest file, in bytes
-	Quote          bool          `json:"quote"`            // can refer to the very message that it answers
-	Edits          bool          `json:"edits"`            // customers can edit what they wrote
-	Buttons        int           `json:"buttons"`          // native choices in one message
-	ButtonTitleMax int           `json:"button_title_max"` // in code points
-	ButtonDataMax  int           `json:"button_data_max"`  // payload that comes back, in bytes
-	Typing         bool          `json:"typing"`           // shows that somebody is typing
-	Delivered      bool          `json:"delivered"`        // reports delivery
-	Read           bool          `json:"read"`             // reports reading
-	Window         time.Duration `json:"window"`           // free-form replies end so long after the customer's last message; 0 = never
-	WriteFirst     bool          `json:"write_first"`      // the company may write to an address that never wrote to it
-	Idempotent     bool          `json:"idempotent"`       // the provider refuses a second send with the same key
+	TextMax        int   `json:"text_max"`         // longest text of one message; longer ones are split at word bounds
+	TextUnit       Unit  `json:"text_unit"`        // how TextMax, CaptionMax count
+	CaptionMax     int   `json:"caption_max"`      // longest text beside an attachment
+	HTML           bool  `json:"html"`             // carries HTML beside plain text
+	Subject        bool  `json:"subject"`          // carries a subject line
+	Copies         bool  `json:"copies"`           // carries Cc and Bcc
+	Attachments    bool  `json:"attachments"`      // carries files
+	AttachmentMax  int64 `json:"attachment_max"`   // largest file, in bytes
+	Quote          bool  `json:"quote"`            // can refer to the very message that it answers
+	Edits          bool  `json:"edits"`            // customers can edit what they wrote
+	Buttons        int   `json:"buttons"`          // native choices in one message
+	ButtonTitleMax int   `json:"button_title_max"` // in code points
+	ButtonDataMax  int   `json:"button_data_max"`  // payload that comes back, in bytes
+	// ChoiceTextMax is the longest text of a message that carries native choices, counted in TextUnit; 0 = TextMax.
+	ChoiceTextMax int `json:"choice_text_max"`
+	// ListRows is how many rows a native list has (opened by one button, Outgoing.Menu); 0 = there is none.
+	ListRows           int           `json:"list_rows"`
+	ListTitleMax       int           `json:"list_title_max"`       // title of a row, in code points
+	ListDescriptionMax int           `json:"list_description_max"` // second line of a row, in code points; 0 = rows have none
+	Forms              bool          `json:"forms"`                // native fields: dates, numbers, many of many, files, signature
+	Upload             bool          `json:"upload"`               // customers can send files
+	Links              bool          `json:"links"`                // an address of a page in a text can be followed
+	Spoken             bool          `json:"spoken"`               // text is spoken; choices are keys of a telephone, "0" a person
+	Paper              bool          `json:"paper"`                // printed: boxes to tick, a reply code, a QR code
+	OneWay             bool          `json:"one_way"`              // nothing can be answered on this very medium (a push): never alone
+	Templates          bool          `json:"templates"`            // outside Window only approved templates may be sent
+	Typing             bool          `json:"typing"`               // shows that somebody is typing
+	Delivered          bool          `json:"delivered"`            // reports delivery
+	Read               bool          `json:"read"`                 // reports reading
+	Window             time.Duration `json:"window"`               // free-form replies end so long after the customer's last message; 0 = never
+	WriteFirst         bool          `json:"write_first"`          // the company may write to an address that never wrote to it
+	Idempotent         bool          `json:"idempotent"`           // the provider refuses a second send with the same key
 }
 
 // Assurance is how sure we are that an address belongs to the person who uses it.

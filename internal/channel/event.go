@@ -135,6 +135,8 @@ type Status struct {
 type Choice struct {
 	Data  string `json:"data"`            // the payload that we gave the button
 	Label string `json:"label,omitempty"` // as the customer saw it
+	// Description is a second line under the label, where a native list has one. It never comes back.
+	Description string `json:"description,omitempty"`
 }
 
 // HashKey makes a Key for an event that has no id of the provider's: a hash over its canonical parts.

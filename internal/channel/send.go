@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -44,7 +45,12 @@ type Outgoing struct {
 	// Choices are native buttons under the message, at most Capabilities.Buttons of them; the driver of a medium
 	// without buttons ignores them, since the text then names the options.
 	Choices []Choice
-	At      time.Time // when it was written
+	// Menu, if not "", makes Choices rows of a native list that a button with this label opens (Capabilities.ListRows).
+	Menu string
+	// Form is what a medium with native fields asks for (Capabilities.Forms): the ask as JSON (package ask, View). Other
+	// drivers ignore it, since the text then says everything.
+	Form json.RawMessage
+	At   time.Time // when it was written
 }
 
 // File is an attachment of an outbound message.

@@ -57,6 +57,8 @@ func (Driver) Capabilities() channel.Capabilities {
 		AttachmentMax: 25 << 20, // what the large providers take, before base64
 		Quote:         true,
 		WriteFirst:    true,
+		Upload:        true,
+		Links:         true,
 	}
 }
 

@@ -59,6 +59,8 @@ func (Driver) Capabilities() channel.Capabilities {
 		Buttons:        buttonMax,
 		ButtonTitleMax: 40, // the API has no limit; longer ones are cut off on phones
 		ButtonDataMax:  dataMax,
+		Upload:         true,
+		Links:          true,
 	}
 }
 

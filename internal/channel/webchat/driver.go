@@ -45,6 +45,7 @@ func (Driver) Capabilities() channel.Capabilities {
 		TextMax: TextMax, TextUnit: channel.CodePoints, CaptionMax: TextMax,
 		Attachments: true, AttachmentMax: FileMax,
 		Quote: true, Typing: true, Delivered: true, Read: true, Idempotent: true,
+		Buttons: 10, ButtonTitleMax: 60, ButtonDataMax: 256, Forms: true, Upload: true, Links: true,
 	}
 }
 
