@@ -13,6 +13,7 @@ import (
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/search"
 )
 
 // AddressJSON is one way to reach a customer.
@@ -128,16 +129,49 @@ func (s *Server) checkAddress(ctx context.Context, location, kind, value string)
 	return nil
 }
 
+const (
+	newestCustomers = 1000 // looked through for any part of a name or address
+	foundCustomers  = 200
+)
+
+// customersBy lists customers by name or address. The index knows whole words and beginnings of all customers, a second
+// later; who was added or seen last is found at once and by any part. While the index is being made every customer is
+// looked at.
+func (s *Server) customersBy(ctx context.Context, o db.Org, q, cursor string, limit int) ([]customer.Customer, string, error) {
+	ready := false
+	if strings.TrimSpace(q) != "" {
+		var err error
+		if ready, err = search.KnowsCustomers(ctx, o); err != nil {
+			return nil, "", err
+		}
+	}
+	if !ready {
+		return customer.List(ctx, o, q, cursor, limit)
+	}
+	ids, err := customer.Newest(ctx, o, q, newestCustomers, foundCustomers)
+	if err != nil {
+		return nil, "", err
+	}
+	people, err := search.Customers(ctx, o, search.Parse(strings.TrimSpace(q)), foundCustomers)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, p := range people {
+		ids = append(ids, p.Customer)
+	}
+	return customer.ListOf(ctx, o, ids, cursor, limit)
+}
+
 func (s *Server) customerRoutes() {
 	huma.Register(s.api, op("GET", "/customers", "list-customers", "List customers, the last seen first", "customers"), func(ctx context.Context, in *struct {
-		Q string `query:"q" doc:"part of a name or address"`
+		Q string `query:"q" doc:"words of names and addresses; the last one may be unfinished. Among the customers and addresses of the last time any part of a name or address is found. Of many that match, those who wrote or were added last"`
 		Paging
 	}) (*page[CustomerRowJSON], error) {
 		o := s.org(ctx)
 		if who(ctx).Role == auth.Partner {
 			return newPage([]CustomerRowJSON{}, ""), nil
 		}
-		list, next, err := customer.List(ctx, o, in.Q, in.Cursor, in.Limit)
+		list, next, err := s.customersBy(ctx, o, in.Q, in.Cursor, in.Limit)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}

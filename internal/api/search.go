@@ -36,6 +36,7 @@ type FoundCustomerJSON struct {
 type SearchJSON struct {
 	Conversations []RowJSON           `json:"conversations" doc:"with hits, the newest hit first"`
 	Customers     []FoundCustomerJSON `json:"customers"`
+	More          bool                `json:"more" doc:"there may be older ones: the search ended before everything was looked at"`
 }
 
 func hitsJSON(hits []search.Hit) []HitJSON {
@@ -56,7 +57,7 @@ func (s *Server) searchRoutes() {
 	}) (*body[SearchJSON], error) {
 		o := s.org(ctx)
 		out := &body[SearchJSON]{SearchJSON{Conversations: []RowJSON{}, Customers: []FoundCustomerJSON{}}}
-		rows, _, err := s.found(ctx, o, in.Q, conversation.Filter{}, false, "", in.Limit)
+		rows, more, err := s.foundNewest(ctx, o, in.Q, in.Limit)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
@@ -66,13 +67,26 @@ func (s *Server) searchRoutes() {
 			return nil, s.fail(ctx, err)
 		}
 		out.Body.Customers = append(out.Body.Customers, people...)
+		out.Body.More = more
 		return out, nil
 	})
+}
+
+// foundNewest gives the conversations that a query finds, the newest hit first.
+func (s *Server) foundNewest(ctx context.Context, o db.Org, q string, limit int) (items []RowJSON, more bool, err error) {
+	items, _, more, err = s.foundIn(ctx, o, q, conversation.Filter{}, false, "", limit)
+	return items, more, err
 }
 
 // found gives a page of the conversations that a query finds and a filter lets through, the newest hit first. own says
 // that the filter's silence about categories means "none".
 func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.Filter, own bool, cursor string, limit int) (items []RowJSON, next string, err error) {
+	items, next, _, err = s.foundIn(ctx, o, q, f, own, cursor, limit)
+	return items, next, err
+}
+
+// foundIn is found that also tells whether the search ended before everything was looked at.
+func (s *Server) foundIn(ctx context.Context, o db.Org, q string, f conversation.Filter, own bool, cursor string, limit int) (items []RowJSON, next string, more bool, err error) {
 	before := int64(0)
 	if cursor != "" {
 		b, err := base64.RawURLEncoding.DecodeString(cursor)
@@ -80,14 +94,14 @@ func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.F
 			_, err = fmt.Sscanf(string(b), "found %d", &before)
 		}
 		if err != nil {
-			return nil, "", fmt.Errorf("%w: %q", db.ErrCursor, cursor)
+			return nil, "", false, fmt.Errorf("%w: %q", db.ErrCursor, cursor)
 		}
 	}
 	u := who(ctx)
 	scope := search.Scope{Limit: limit}
 	if u.Role == auth.Partner { // sees what is assigned to them, and no internal notes
 		if f.Assignee != "" && f.Assignee != u.ID {
-			return nil, "", nil
+			return nil, "", false, nil
 		}
 		f.Assignee, scope.NoNotes = u.ID, true
 	}
@@ -116,7 +130,7 @@ func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.F
 	}
 	res, err := search.Search(ctx, o, search.Parse(q), scope)
 	if err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
 	list := res.Found
 	if before != 0 {
@@ -132,7 +146,7 @@ func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.F
 		rows[i] = known[x.Conversation]
 	}
 	if items, err = s.rows(ctx, o, rows); err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
 	for i, x := range list {
 		items[i].Hits = hitsJSON(x.Hits)
@@ -140,7 +154,7 @@ func (s *Server) found(ctx context.Context, o db.Org, q string, f conversation.F
 	if res.More && len(list) == limit {
 		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "found %d", list[limit-1].Place))
 	}
-	return items, next, nil
+	return items, next, res.More, nil
 }
 
 // foundCustomers gives customers that a query finds and the user may see, the last made first.

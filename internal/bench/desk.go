@@ -145,6 +145,12 @@ func desk(ctx context.Context, o Options, n int) error {
 		{"open: messages", func() string { return "/conversations/" + pick(f.Convs) + "/messages" }, full},
 		{"open: customer", func() string { return "/customers/" + pick(f.Custs) }, nil},
 		{"customers: list", func() string { return "/customers" }, full},
+		{"customers: by name", func() string {
+			return "/customers?q=" + url.QueryEscape(pick([]string{"müller", "Yıldız", "schaef", "Anna Be", "an", "becker peter"}))
+		}, nil},
+		{"customers: by part of an address", func() string {
+			return fmt.Sprintf("/customers?q=%s", url.QueryEscape(fmt.Sprintf("kunde%d@", rnd.IntN(n/5))))
+		}, full},
 	} {
 		if err := show(x.name, runs, x.path, x.check); err != nil {
 			return err
@@ -453,7 +459,7 @@ func seed(ctx context.Context, o Options, n int) (*floor, error) {
 		conv := rows{table: "conversation", columns: `id, customer, customer_name, subject, status, snoozed_until, closed_at, assignee, assignee_name, unit, unit_name, channel, channel_kind, address, tags, category, participants, joined_into,
 			last_at, last_direction, last_author, last_text, waiting_since, received, pos, failed, suggestion, created_at`}
 		link := rows{table: "conversation_address", columns: "address, conversation, last_in_at"}
-		tagged := rows{table: "conversation_tag", columns: "conversation, tag, status, last_at"}
+		tagged := rows{table: "conversation_tag", columns: "conversation, tag, status, last_at, assignee, hidden"}
 		read := rows{table: "conversation_read", columns: "staff, conversation, received, pos"}
 		msg := rows{table: "message", columns: `id, conversation, pos, kind, direction, author, author_id, author_name, channel, channel_kind, address, address_value, assurance, subject, text, html, remote_images,
 			headers, external_id, reply_to, attachments, automatic, unsupported, client_id, source_key, raw, event, reactions, audience, participant, quoted_from, authentication, origin, at, received_at, edited_at, deleted_at`}
@@ -503,7 +509,11 @@ func seed(ctx context.Context, o Options, n int) (*floor, error) {
 			if rnd.IntN(4) == 0 {
 				t := f.Tags[rnd.IntN(len(f.Tags))]
 				tags = `["` + t + `"]`
-				tagged.add(id, t, status, at.UnixMicro())
+				hidden := 0
+				if category != "" {
+					hidden = 1
+				}
+				tagged.add(id, t, status, at.UnixMicro(), assignee, hidden)
 			}
 			count := 1 + rnd.IntN(most)
 			unitName := ""

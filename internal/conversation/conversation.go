@@ -241,16 +241,17 @@ type Filter struct {
 // of staff. cursor comes from an earlier page.
 func List(ctx context.Context, o db.Org, f Filter, staff, cursor string, limit int) (page []Row, next string, err error) {
 	statuses := []string{f.Status}
+	byTag := f.Tag != "" && !f.Waiting && !f.Failed && f.IDs == nil && f.Customers == nil
 	switch {
-	case f.Tag == "" && (f.Failed || f.Category != "" || f.IDs != nil): // few, with an index of their own
+	case f.Failed || f.IDs != nil || f.Category != "" && !byTag: // few, with an index of their own
 	case f.Waiting && f.Status == "":
 		statuses = []string{Open, Snoozed} // nobody waits in a closed one
-	case f.Status == "" && (f.Customers == nil || f.Tag != ""):
+	case f.Status == "" && f.Customers == nil:
 		// The indexes are ordered within a status; one more index over all would be written with every message, and is
 		// read only here.
 		statuses = []string{Open, Snoozed, Closed}
 	}
-	if f.Tag != "" && !f.Waiting && f.IDs == nil {
+	if byTag {
 		if page, err = listByTag(ctx, o, f, statuses, cursor, limit+1); err != nil {
 			return nil, "", err
 		}
@@ -299,7 +300,7 @@ func list(ctx context.Context, o db.Org, f Filter, cursor string, limit int) ([]
 		}
 		w.WriteString(cond)
 	}
-	if f.Tag != "" { // List goes another way but where the order is that of waiting, and few wait
+	if f.Tag != "" { // List goes another way but where few are left, or the order is that of waiting, and few wait
 		add("EXISTS (SELECT 1 FROM conversation_tag t WHERE t.org = conversation.org AND t.conversation = conversation.id AND t.tag = ?)", f.Tag)
 	}
 	if f.Status != "" {
@@ -372,14 +373,26 @@ func listByTag(ctx context.Context, o db.Org, f Filter, statuses []string, curso
 			return nil, err
 		}
 	}
-	tag := f.Tag
-	f.Tag, f.Status = "", ""
+	// What is left for the rows to tell (kind, unit, text) leaves most of them; the rest is part of the index.
+	where, args := "org = $1 AND tag = $2 AND hidden = $3 AND status = $4 AND (last_at, conversation) < ($5, $6)", []any{f.Tag, hidden(f.Category != "")}
+	if f.Assignee != "" {
+		where += " AND assignee = $8"
+	}
+	assignee := f.Assignee
+	if assignee == "none" {
+		assignee = ""
+	}
+	rest := f
+	rest.Tag, rest.Status = "", ""
 	var out []Row
 	for batch := limit; len(out) < limit; batch = min(batch*4, 2000) {
 		var refs []ref
 		for _, st := range statuses {
-			rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND status = $3 AND (last_at, conversation) < ($4, $5) ORDER BY last_at DESC, conversation DESC LIMIT $6`,
-				tag, st, at, id, batch)
+			args := append(slices.Clone(args), st, at, id, batch)
+			if f.Assignee != "" {
+				args = append(args, assignee)
+			}
+			rows, err := o.Query(ctx, `SELECT conversation, last_at FROM conversation_tag WHERE `+where+` ORDER BY last_at DESC, conversation DESC LIMIT $7`, args...)
 			err = db.Each(rows, err, func() error {
 				var r ref
 				err := rows.Scan(&r.id, &r.at)
@@ -396,11 +409,11 @@ func listByTag(ctx context.Context, o db.Org, f Filter, statuses []string, curso
 			break
 		}
 		at, id = refs[len(refs)-1].at, refs[len(refs)-1].id
-		f.IDs = make([]string, len(refs))
+		rest.IDs = make([]string, len(refs))
 		for i, r := range refs {
-			f.IDs[i] = r.id
+			rest.IDs[i] = r.id
 		}
-		part, err := list(ctx, o, f, "", len(refs))
+		part, err := list(ctx, o, rest, "", len(refs))
 		if err != nil {
 			return nil, err
 		}

@@ -39,14 +39,23 @@ func saveTags(ctx context.Context, tx *db.Tx, r *Row) error {
 		}
 	}
 	for _, t := range r.Tags {
-		_, err := tx.Exec(ctx, `INSERT INTO conversation_tag (org, conversation, tag, status, last_at) VALUES ($1,$2,$3,$4,$5)
-			ON CONFLICT (org, conversation, tag) DO UPDATE SET status = excluded.status, last_at = excluded.last_at`, r.ID, t, r.Status, db.Micro(r.LastAt))
+		_, err := tx.Exec(ctx, `INSERT INTO conversation_tag (org, conversation, tag, status, last_at, assignee, hidden) VALUES ($1,$2,$3,$4,$5,$6,$7)
+			ON CONFLICT (org, conversation, tag) DO UPDATE SET status = excluded.status, last_at = excluded.last_at, assignee = excluded.assignee, hidden = excluded.hidden`,
+			r.ID, t, r.Status, db.Micro(r.LastAt), r.Assignee, hidden(r.Category != "" || r.JoinedInto != ""))
 		if err != nil {
 			return fmt.Errorf("keep tag: %w", err)
 		}
 	}
 	r.tagged, r.retagged = len(r.Tags) > 0, false
 	return nil
+}
+
+// hidden is how conversation_tag says that lists leave a conversation out unless they are asked for it.
+func hidden(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // Tags lists the tags in use, the most used first, at most 500.

@@ -562,19 +562,72 @@ func Unmerge(ctx context.Context, tx *db.Tx, id, merged string) (Customer, error
 }
 
 // List gives customers by name or address (a part of either), the last seen first. cursor comes from an earlier page.
+// With q it reads every customer; Newest and package search together find nearly the same in far less time.
 func List(ctx context.Context, o db.Org, q, cursor string, limit int) (page []Customer, next string, err error) {
 	seen, after, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	where, args := "", []any{seen, after}
+	where, args := "merged_into = '' AND (seen_at, id) < ($2, $3)", []any{seen, after, limit + 1}
 	if q = strings.TrimSpace(q); q != "" {
 		args = append(args, "%"+escapeLike(strings.ToLower(q))+"%")
-		where = ` AND (LOWER(name) LIKE $4 ESCAPE '\' OR id IN (SELECT customer FROM address WHERE org = $1 AND LOWER(value) LIKE $4 ESCAPE '\'))`
+		where += ` AND (LOWER(name) LIKE $5 ESCAPE '\' OR id IN (SELECT customer FROM address WHERE org = $1 AND LOWER(value) LIKE $5 ESCAPE '\'))`
 	}
-	args = append(args, limit+1)
-	rows, err := o.Query(ctx, `SELECT `+customerColumns+` FROM customer WHERE org = $1 AND merged_into = '' AND (seen_at, id) < ($2, $3)`+where+
-		fmt.Sprintf(` ORDER BY seen_at DESC, id DESC LIMIT $%d`, len(args)+1), args...)
+	return listed(ctx, o, where, args, limit)
+}
+
+// Newest gives the records, merged ones too, that have q as a part of their name or of one of their addresses, among as
+// many customers that were seen last, customers that were made last and addresses that were made last; at most limit of
+// each. What it costs does not grow with the number of customers.
+func Newest(ctx context.Context, o db.Org, q string, among, limit int) (ids []string, err error) {
+	like := "%" + escapeLike(strings.ToLower(strings.TrimSpace(q))) + "%"
+	for _, from := range []string{
+		`id, name AS part FROM customer WHERE org = $1 ORDER BY seen_at DESC, id DESC`,
+		`id, name AS part FROM customer WHERE org = $1 ORDER BY id DESC`,
+		`customer AS id, value AS part FROM address WHERE org = $1 ORDER BY id DESC`,
+	} {
+		rows, err := o.Query(ctx, `SELECT id FROM (SELECT `+from+` LIMIT $3) AS x WHERE LOWER(part) LIKE $2 ESCAPE '\' LIMIT $4`, like, among, limit)
+		err = db.Each(rows, err, func() error {
+			var id string
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look through the newest customers: %w", err)
+		}
+	}
+	return ids, nil
+}
+
+// ListOf gives those customers to whom the records belong, in List's order and with List's cursor.
+func ListOf(ctx context.Context, o db.Org, records []string, cursor string, limit int) (page []Customer, next string, err error) {
+	seen, after, err := parseCursor(cursor)
+	if err != nil || len(records) == 0 {
+		return nil, "", err
+	}
+	survivors, err := Survivors(ctx, o, records)
+	if err != nil {
+		return nil, "", err
+	}
+	known := make(map[string]bool, len(records))
+	ids := make([]string, 0, len(records))
+	for _, id := range records {
+		if to, merged := survivors[id]; merged {
+			id = to
+		}
+		if !known[id] {
+			known[id] = true
+			ids = append(ids, id)
+		}
+	}
+	list, args := db.In(5, ids)
+	return listed(ctx, o, `merged_into = '' AND (seen_at, id) < ($2, $3) AND id IN `+list, append([]any{seen, after, limit + 1}, args...), limit)
+}
+
+// listed reads a page; $4 is how many rows.
+func listed(ctx context.Context, o db.Org, where string, args []any, limit int) (page []Customer, next string, err error) {
+	rows, err := o.Query(ctx, `SELECT `+customerColumns+` FROM customer WHERE org = $1 AND `+where+` ORDER BY seen_at DESC, id DESC LIMIT $4`, args...)
 	err = db.Each(rows, err, func() error {
 		c, _, err := scanCustomer(rows)
 		page = append(page, c)

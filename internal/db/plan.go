@@ -17,7 +17,7 @@ const typicalRows = 1_000_000
 var typical = map[string]int64{
 	"org": typicalRows, "kind": 300_000, "channel": 200_000, "channel_kind": 300_000, "status": 300_000, "state": 300_000, "assignee": 20_000, "staff": 20_000,
 	"customer": 10, "address": 10, "conversation": 15, "merged_into": 2, "message": 2, "client_id": 1,
-	"tag": 20_000, "number": 3, "unit": 50_000, "category": 50_000, "joined_into": 2, "participant": 20,
+	"tag": 20_000, "hidden": typicalRows, "number": 3, "unit": 50_000, "category": 50_000, "joined_into": 2, "participant": 20,
 }
 
 // setStatistics writes the planner's statistics for every index.

@@ -33,6 +33,10 @@ func TestHotStatementsUseAnIndex(t *testing.T) {
 		{`SELECT * FROM message WHERE org = $1 AND conversation = $2 AND client_id = $3 AND client_id <> ''`, "message_client"},
 		{`SELECT * FROM attachment WHERE org = $1 AND state = 'pending' AND next_at <= $2 ORDER BY next_at LIMIT 8`, "attachment_pending"},
 		{`SELECT * FROM attachment WHERE org = $1 AND message IN ($2, $3) ORDER BY message, pos`, "attachment_message"},
+		{`SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND hidden = $3 AND status = $4 AND (last_at, conversation) < ($5, $6) ORDER BY last_at DESC, conversation DESC LIMIT $7`,
+			"COVERING INDEX conversation_tag_list (org=? AND tag=? AND hidden=? AND status=?"},
+		{`SELECT conversation, last_at FROM conversation_tag WHERE org = $1 AND tag = $2 AND hidden = $3 AND status = $4 AND (last_at, conversation) < ($5, $6) AND assignee = $8 ORDER BY last_at DESC, conversation DESC LIMIT $7`,
+			"COVERING INDEX conversation_tag_of (org=? AND tag=? AND assignee=? AND hidden=? AND status=?"},
 		{`SELECT * FROM customer WHERE org = $1 AND merged_into = '' AND (seen_at, id) < ($2, $3) ORDER BY seen_at DESC, id DESC LIMIT 51`, "customer_seen"},
 	} {
 		query := c.query

@@ -417,6 +417,37 @@ func TestIndexFollows(t *testing.T) {
 
 // Frequent words, a beginning that many words share, and a word that is only in old windows: the newest come first, and
 // nothing is left out.
+// A beginning of one or two letters is looked for by reading on from the newest message: customers, who are numbered
+// above all messages, are none of them.
+func TestShortBeginnings(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		f := newOffice(t, d)
+		f.settle()
+		c, cust, msgs := f.start("Anna", "a@kunden.example", "", "guter Vertrag")
+		f.start("Bernd", "b@kunden.example", "", "nichts")
+		f.settle()
+		s, err := readState(t.Context(), f.o, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk := walker{org: f.o, words: Parse("gu").words, top: window(docNumber(s.num, messages, s.up)), bottom: window(docNumber(s.num, messages, s.down+1)), deadline: time.Now().Add(time.Minute)}
+		page, done, err := walk.next(t.Context(), 2)
+		if err != nil || len(page) != 2 || page[1].ref != msgs[0] {
+			t.Errorf("first page %v (end: %v), want the two messages; %v", page, done, err)
+		}
+		f.want("gu", c)
+		f.want("g", c)
+		f.want("vertrag g", c)
+		f.want("x")
+		for _, q := range []string{"a", "an", "ann", "anna a"} {
+			people, err := Customers(t.Context(), f.o, Parse(q), 10)
+			if err != nil || len(people) != 1 || people[0].Customer != cust {
+				t.Errorf("%q finds %+v, %v", q, people, err)
+			}
+		}
+	})
+}
+
 func TestIndexOverWindows(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		f := newOffice(t, d)

@@ -185,7 +185,7 @@ func forms(w string, open bool) []alt {
 		}
 	}
 	add(exact, name, false)
-	if open && utf8.RuneCountInString(w) >= 2 {
+	if open {
 		add(exact, prose, true)
 		add(exact, name, true)
 	}

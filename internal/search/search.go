@@ -3,7 +3,7 @@ package search
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -213,6 +213,7 @@ type walker struct {
 	top, bottom int64 // windows still to look at
 	below       int64 // documents from here on were seen; 0 = none yet
 	size        int64
+	people      bool // the area is that of customers, in which few words begin with the same two letters
 	narrow      bool // too many meet all words but the last: its window is looked at by itself
 	deadline    time.Time
 	late        bool // the deadline came before the end
@@ -246,7 +247,7 @@ func (w *walker) next(ctx context.Context, limit int) (out []place, done bool, e
 
 func (w *walker) fetch(ctx context.Context, limit int) (out []place, done bool, err error) {
 	if w.below == 0 {
-		w.below, w.size = math.MaxInt64, 1
+		w.below, w.size = (w.top+1)<<windowBits, 1 // above that another area begins
 	}
 	for w.top >= w.bottom {
 		if time.Now().After(w.deadline) {
@@ -263,7 +264,7 @@ func (w *walker) fetch(ctx context.Context, limit int) (out []place, done bool, 
 		}
 		words, most := w.words, limit
 		last := words[len(words)-1]
-		if begins(last) && short(last) {
+		if begins(last) && short(last) && !w.people {
 			// As good as every message has a word that begins with two letters: it is looked at, not looked up.
 			words, n = words[:len(words)-1], 1
 			windows = windows[:1]
@@ -317,6 +318,19 @@ func begins(w word) bool {
 // short reports whether a word that is being typed has but two letters.
 func short(w word) bool { return utf8.RuneCountInString(w.text) < 3 }
 
+// KnowsCustomers reports whether every customer is in the index, changes of the last second aside: it is not while an
+// index is made.
+func KnowsCustomers(ctx context.Context, o db.Org) (bool, error) {
+	s, err := readState(ctx, o, "")
+	if errors.Is(err, db.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read how far the search index is: %w", err)
+	}
+	return s.customers == "" && s.version == Version, nil
+}
+
 // Customers looks for customers by name, address or what staff wrote about them; the last made come first.
 func Customers(ctx context.Context, o db.Org, q Query, limit int) ([]Person, error) {
 	if q.Empty() {
@@ -330,7 +344,7 @@ func Customers(ctx context.Context, o db.Org, q Query, limit int) ([]Person, err
 		return nil, err
 	}
 	var out []Person
-	walk := walker{org: o, words: q.words, top: window(docNumber(s.num, customers, s.customersSoFar)), bottom: window(docNumber(s.num, customers, 0)), deadline: time.Now().Add(budget)}
+	walk := walker{org: o, words: q.words, people: true, top: window(docNumber(s.num, customers, s.customersSoFar)), bottom: window(docNumber(s.num, customers, 0)), deadline: time.Now().Add(budget)}
 	for {
 		page, done, err := walk.next(ctx, min(64, 2*limit))
 		if err != nil {
