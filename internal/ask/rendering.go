@@ -47,10 +47,11 @@ type Rendered struct {
 	Text    string // plain; spoken where Capabilities.Spoken
 	HTML    string // "" unless Capabilities.HTML
 	Choices []Choice
-	Menu    string // not "": Choices are rows of a native list behind a button with this label
-	Keys    []Key  // Keypad
-	Boxes   []Choice
-	Form    bool // the medium shows native fields (View)
+	Menu    string   // not "": Choices are rows of a native list behind a button with this label
+	Keys    []Key    // Keypad
+	Boxes   []Choice // paper; one without Data is a line to write on
+	Foot    string   // paper: what stands below the boxes (reply code, page, telephone)
+	Form    bool     // the medium shows native fields (View)
 	// Problems tell what does not fit: a label longer than the medium's, a page that it cannot link to.
 	Problems []RenderProblem
 }
@@ -73,7 +74,7 @@ type Key struct {
 
 // RenderProblem is one thing that does not fit on a medium.
 type RenderProblem struct {
-	Code   string `json:"code"`             // label_too_long, text_too_long, no_reply, no_person, needs_page, language_missing, too_many_options
+	Code   string `json:"code"`             // label_too_long, text_too_long, no_reply, no_person, needs_page, language_missing, too_many_options, person_only (only a person can take the answer here)
 	Option string `json:"option,omitempty"` // the key of the option it is about
 	Detail string `json:"detail"`           // in English, with figures
 }
