@@ -580,3 +580,6 @@ func zoneOf(a *Ask, name string) *time.Location {
 }
 
 var zones sync.Map // IANA name → *time.Location; only names that exist are kept
+
+// pageCapabilities are those of the answer page.
+var pageCapabilities = &channel.Capabilities{Forms: true, Upload: true, Links: true}
