@@ -582,11 +582,11 @@ func List(ctx context.Context, o db.Org, q, cursor string, limit int) (page []Cu
 func Newest(ctx context.Context, o db.Org, q string, among, limit int) (ids []string, err error) {
 	like := "%" + escapeLike(strings.ToLower(strings.TrimSpace(q))) + "%"
 	for _, from := range []string{
-		`id, name AS part FROM customer WHERE org = $1 ORDER BY seen_at DESC, id DESC`,
-		`id, name AS part FROM customer WHERE org = $1 ORDER BY id DESC`,
-		`customer AS id, value AS part FROM address WHERE org = $1 ORDER BY id DESC`,
+		`id AS record, name AS part FROM customer WHERE org = $1 ORDER BY seen_at DESC, id DESC`,
+		`id AS record, name AS part FROM customer WHERE org = $1 ORDER BY id DESC`,
+		`customer AS record, value AS part FROM address WHERE org = $1 ORDER BY id DESC`,
 	} {
-		rows, err := o.Query(ctx, `SELECT id FROM (SELECT `+from+` LIMIT $3) AS x WHERE LOWER(part) LIKE $2 ESCAPE '\' LIMIT $4`, like, among, limit)
+		rows, err := o.Query(ctx, `SELECT record FROM (SELECT `+from+` LIMIT $3) AS x WHERE LOWER(part) LIKE $2 ESCAPE '\' LIMIT $4`, like, among, limit)
 		err = db.Each(rows, err, func() error {
 			var id string
 			err := rows.Scan(&id)

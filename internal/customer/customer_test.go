@@ -173,6 +173,77 @@ func TestListFindsAndPages(t *testing.T) {
 	})
 }
 
+func TestNewestAndListOf(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		o := d.Org(dbtest.Org)
+		var ids []string
+		for i := range 12 {
+			ok(t, o.Write(ctx, func(tx *db.Tx) error {
+				s, err := customer.NewBook(tx).Sender(ctx, "email", "ch", channel.Address{Value: fmt.Sprintf("mail%02d@x.example", i), Name: fmt.Sprintf("Kunde %02d", i)}, at.Add(time.Duration(i)*time.Hour))
+				ids = append(ids, s.Customer.ID)
+				return err
+			}))
+		}
+		newest := func(q string, among, limit int, want ...int) {
+			t.Helper()
+			got, err := customer.Newest(ctx, o, q, among, limit)
+			ok(t, err)
+			slices.Sort(got)
+			got = slices.Compact(got)
+			var list []string
+			for _, i := range want {
+				list = append(list, ids[i])
+			}
+			slices.Sort(list)
+			if !slices.Equal(got, list) {
+				t.Errorf("%q among %d: %v, want %v", q, among, got, list)
+			}
+		}
+		newest("unde 1", 100, 100, 10, 11)
+		newest(" AIL05@x ", 100, 100, 5)
+		newest("kunde", 3, 100, 9, 10, 11)
+		newest("kunde 0", 2, 100)
+		newest("kunde", 100, 1, 11)
+		newest("%", 100, 100)
+		newest("_", 100, 100)
+		// Long known, but wrote just now: found by name. A further address of somebody long known: by the address.
+		ok(t, o.Write(ctx, func(tx *db.Tx) error {
+			_, err := customer.NewBook(tx).Sender(ctx, "email", "ch", channel.Address{Value: "mail03@x.example"}, at.Add(99*time.Hour))
+			if err == nil {
+				_, err = customer.AddAddress(ctx, tx, ids[4], "email", "neu@x.example", at)
+			}
+			return err
+		}))
+		newest("kunde 0", 2, 100, 3)
+		newest("neu@", 1, 100, 4)
+		// Merged ones are found by what they are called and stand for the record that survived.
+		ok(t, o.Write(ctx, func(tx *db.Tx) error { _, err := customer.Merge(ctx, tx, ids[0], ids[11], at); return err }))
+		newest("kunde 11", 100, 100, 11)
+		var order []string
+		pages := 0
+		for cursor := ""; ; pages++ {
+			page, next, err := customer.ListOf(ctx, o, append([]string{ids[5], "unbekannt"}, ids...), cursor, 5)
+			ok(t, err)
+			for _, c := range page {
+				order = append(order, c.ID)
+			}
+			if cursor = next; next == "" {
+				break
+			}
+		}
+		want := []string{ids[3], ids[10], ids[9], ids[8], ids[7], ids[6], ids[5], ids[4], ids[2], ids[1], ids[0]}
+		if !slices.Equal(order, want) || pages != 2 {
+			t.Errorf("%d pages, in the order %v, want %v", pages+1, order, want)
+		}
+		if page, next, err := customer.ListOf(ctx, o, nil, "", 5); err != nil || len(page) != 0 || next != "" {
+			t.Errorf("of nobody: %v %q %v", page, next, err)
+		}
+		if _, _, err := customer.ListOf(ctx, o, ids, "Unfug", 5); !errors.Is(err, db.ErrCursor) {
+			t.Errorf("a cursor that is none: %v", err)
+		}
+	})
+}
+
 func TestMergedRecordsLeaveListsAndComeBack(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		o := d.Org(dbtest.Org)

@@ -142,6 +142,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // database fails.
 func (x *Index) follow(ctx context.Context) {
 	busy := map[string]bool{} // organisations with more to do
+	paces := map[string]*pace{}
 	all := func() bool {
 		list, err := x.orgs(ctx)
 		if err != nil {
@@ -182,7 +183,7 @@ func (x *Index) follow(ctx context.Context) {
 			continue
 		}
 		for _, o := range sorted(busy) {
-			begin := time.Now()
+			begin, waiting := time.Now(), x.db.Backlog()
 			more, err := x.Step(ctx, x.db.Org(o))
 			if errors.Is(err, errMoved) {
 				pause(ctx, 200*time.Millisecond)
@@ -205,17 +206,77 @@ func (x *Index) follow(ctx context.Context) {
 			if !more {
 				delete(busy, o)
 			}
-			// What is said now is more important than finding it: while there is a lot to do the index leaves writer and
-			// processors alone for half of the time, and for most of it while others write.
-			took := time.Since(begin)
-			switch {
-			case x.db.Backlog() > 0:
-				pause(ctx, min(300*time.Millisecond, 4*took))
-			case more:
-				pause(ctx, min(100*time.Millisecond, took))
+			if paces[o] == nil {
+				paces[o] = &pace{}
+			}
+			pause(ctx, paces[o].rest(x.load(ctx, o, time.Since(begin), more, waiting)))
+		}
+	}
+}
+
+// load is what there is to do after a step of the index.
+type load struct {
+	now          time.Time
+	took         time.Duration // the step
+	more         bool
+	waiting      int   // writes that wait for their commit, before the step or after it
+	head, cursor int64 // of the feed: written and indexed up to here
+}
+
+func (x *Index) load(ctx context.Context, org string, took time.Duration, more bool, waiting int) load {
+	l := load{now: time.Now(), took: took, more: more, waiting: max(waiting, x.db.Backlog())}
+	if more {
+		o := x.db.Org(org)
+		if s, err := readState(ctx, o, ""); err == nil { // a failure shows in the next step
+			if head, err := o.FeedHead(ctx); err == nil {
+				l.head, l.cursor = head, s.cursor
 			}
 		}
 	}
+	return l
+}
+
+// pace is how fast an organisation's index goes.
+type pace struct {
+	head  int64
+	at    time.Time
+	flood bool
+	crowd time.Time // when many writes waited last
+}
+
+const (
+	// A flood is when more come in than people write: as many writes wait at once; or the feed grows by as many entries
+	// a second (a message is three or four) while the index is further behind than it would catch up with in a second.
+	floodWaiting = 16
+	floodGrowth  = 1500
+	floodBehind  = 4000
+)
+
+// rest is how long the index leaves writer and processors alone after a step. What is said now is more important than
+// finding it: half of the time while there is a lot to do, most of it while others write, and nearly all of it in a
+// flood, where everything the index takes is missing for what comes in. Apart from floods it is never a second behind.
+func (p *pace) rest(l load) time.Duration {
+	switch since := l.now.Sub(p.at); {
+	case !l.more:
+		p.flood, p.head, p.at = false, 0, l.now
+	case p.head == 0:
+		p.head, p.at = l.head, l.now
+	case since >= 250*time.Millisecond: // less tells little
+		p.flood = l.head-l.cursor > floodBehind && float64(l.head-p.head)/since.Seconds() > floodGrowth
+		p.head, p.at = l.head, l.now
+	}
+	if l.waiting > floodWaiting {
+		p.crowd = l.now
+	}
+	switch {
+	case p.flood, l.now.Sub(p.crowd) < time.Second:
+		return max(400*time.Millisecond, min(2*time.Second, 20*l.took))
+	case l.waiting > 0:
+		return min(300*time.Millisecond, 4*l.took)
+	case l.more:
+		return min(100*time.Millisecond, l.took)
+	}
+	return 0
 }
 
 func sorted(m map[string]bool) []string {

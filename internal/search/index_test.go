@@ -417,6 +417,42 @@ func TestIndexFollows(t *testing.T) {
 
 // Frequent words, a beginning that many words share, and a word that is only in old windows: the newest come first, and
 // nothing is left out.
+func TestPace(t *testing.T) {
+	const ms = time.Millisecond
+	p := &pace{}
+	at, head := now, int64(1000)
+	step := func(after time.Duration, grew, behind int64, waiting int, more bool) time.Duration {
+		at, head = at.Add(after), head+grew
+		return p.rest(load{at, 20 * ms, more, waiting, head, head - behind})
+	}
+	for i, c := range []struct {
+		after        time.Duration
+		grew, behind int64
+		waiting      int
+		more         bool
+		want         time.Duration
+	}{
+		{0, 0, 0, 0, false, 0},                               // nothing to do
+		{300 * ms, 300, 300, 0, true, 20 * ms},               // 300 messages a second, and the index keeps up
+		{300 * ms, 300, 600, 1, true, 80 * ms},               // the same, others write
+		{300 * ms, 0, 80_000, 0, true, 20 * ms},              // far behind, but nothing comes in: catching up
+		{300 * ms, 3000, 83_000, 0, true, 400 * ms},          // much comes in
+		{100 * ms, 0, 83_000, 0, true, 400 * ms},             // too soon to tell
+		{300 * ms, 10, 83_000, 0, true, 20 * ms},             // over
+		{300 * ms, 10, 10, floodWaiting + 1, true, 400 * ms}, // many wait for their acknowledgement
+		{300 * ms, 10, 10, 0, true, 400 * ms},                // none at this very moment
+		{900 * ms, 10, 10, 0, true, 20 * ms},
+		{300 * ms, 10, 10, floodWaiting + 1, false, 400 * ms},
+	} {
+		if got := step(c.after, c.grew, c.behind, c.waiting, c.more); got != c.want {
+			t.Errorf("%d: rests %s, want %s", i, got, c.want)
+		}
+	}
+	if got := (&pace{}).rest(load{now, time.Minute, true, 99, 1, 1}); got != 2*time.Second {
+		t.Errorf("after a slow step it rests %s", got)
+	}
+}
+
 // A beginning of one or two letters is looked for by reading on from the newest message: customers, who are numbered
 // above all messages, are none of them.
 func TestShortBeginnings(t *testing.T) {
