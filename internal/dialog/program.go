@@ -4,6 +4,8 @@
 package dialog
 
 import (
+	"strings"
+
 	"github.com/rufweite/rufweite/internal/ask"
 )
 
@@ -19,6 +21,9 @@ type Program struct {
 	Start     []string   `json:"start,omitempty" yaml:"start,omitempty"`       // words by which a customer starts it ("Termin")
 	Steps     []Step     `json:"steps" yaml:"steps"`
 	Version   int64      `json:"version,omitempty" yaml:"-"`
+
+	file   string
+	places map[string]place // path ("steps.3.ask.text.de") → where it stands in file
 }
 
 // Variable is an input. Types are those of package ask's kinds, and "text" for anything else.
@@ -41,30 +46,75 @@ type Step struct {
 	Next string    `json:"next,omitempty" yaml:"next,omitempty"`
 
 	Ask     *ask.Ask `json:"ask,omitempty" yaml:"ask,omitempty"`
-	Save    string   `json:"save,omitempty" yaml:"save,omitempty"`       // the variable that gets the answer (ask), the body (call) or an output (dialog); ask: its name by default
+	Save    string   `json:"save,omitempty" yaml:"save,omitempty"`       // the variable that gets the answer (ask), the body (call) or the outcome (run); ask: its name by default, then the step's id
 	Expired string   `json:"expired,omitempty" yaml:"expired,omitempty"` // where it goes on when nobody answered; without it and without a default a person learns of it
 	Unclear string   `json:"unclear,omitempty" yaml:"unclear,omitempty"` // after the second answer that was not understood; a person by default
 
+	// Late says what becomes of a message (say, ask) when the medium lets nobody write freely any more, because the
+	// customer's last message is too long ago (Capabilities.Window): "elsewhere" (on another of the customer's channels; a
+	// person, if there is none) or "template:NAME" (in this approved template; elsewhere, where a medium has none).
+	Late string `json:"late,omitempty" yaml:"late,omitempty"`
+
 	Branch []Case            `json:"branch,omitempty" yaml:"branch,omitempty"`
-	Set    map[string]string `json:"set,omitempty" yaml:"set,omitempty"` // variable → CEL
+	Set    map[string]string `json:"set,omitempty" yaml:"set,omitempty" cel:"true"` // variable → CEL, all of them over the values before
 	Call   *Call             `json:"call,omitempty" yaml:"call,omitempty"`
 	Failed string            `json:"failed,omitempty" yaml:"failed,omitempty"` // call: where it goes on when the call failed or timed out; required
 	Wait   *Wait             `json:"wait,omitempty" yaml:"wait,omitempty"`
 	Wrote  string            `json:"wrote,omitempty" yaml:"wrote,omitempty"` // wait: where it goes on when the customer writes meanwhile; a person by default
 	Hand   *Hand             `json:"hand,omitempty" yaml:"hand,omitempty"`
 
-	Dialog string            `json:"run,omitempty" yaml:"run,omitempty"`   // the key of a sub-dialog
-	With   map[string]string `json:"with,omitempty" yaml:"with,omitempty"` // its inputs, as CEL
-	Out    map[string]string `json:"out,omitempty" yaml:"out,omitempty"`   // our variable → its output
+	Dialog string            `json:"run,omitempty" yaml:"run,omitempty"`              // the key of a sub-dialog
+	With   map[string]string `json:"with,omitempty" yaml:"with,omitempty" cel:"true"` // its inputs, as CEL
+	Out    map[string]string `json:"out,omitempty" yaml:"out,omitempty"`              // our variable → its output
 
 	End *End `json:"end,omitempty" yaml:"end,omitempty"`
 
 	Line int `json:"-" yaml:"-"` // where it stands in the file, from 1 on; 0 = unknown
 }
 
+// Kind is the word of the file format that makes the step what it is: say, ask, branch, set, call, wait, hand, run or end;
+// "" if there is none or more than one.
+func (s *Step) Kind() string {
+	kinds := s.kinds()
+	if len(kinds) != 1 {
+		return ""
+	}
+	return kinds[0]
+}
+
+func (s *Step) kinds() (out []string) {
+	add := func(is bool, kind string) {
+		if is {
+			out = append(out, kind)
+		}
+	}
+	add(s.Say != nil && s.Ask == nil, "say")
+	add(s.Ask != nil, "ask")
+	add(s.Branch != nil, "branch")
+	add(s.Set != nil, "set")
+	add(s.Call != nil, "call")
+	add(s.Wait != nil, "wait")
+	add(s.Hand != nil, "hand")
+	add(s.Dialog != "", "run")
+	add(s.End != nil, "end")
+	return out
+}
+
+// variable is where an ask's answer goes.
+func (s *Step) variable() string {
+	switch {
+	case s.Save != "":
+		return s.Save
+	case s.Ask != nil && s.Ask.Name != "":
+		return s.Ask.Name
+	default:
+		return strings.ReplaceAll(s.ID, "-", "_")
+	}
+}
+
 // Case is one way out of a branch: the first whose If is true is taken. The last one has no If and is always there.
 type Case struct {
-	If string `json:"if,omitempty" yaml:"if,omitempty"` // CEL, boolean
+	If string `json:"if,omitempty" yaml:"if,omitempty" cel:"true"` // CEL, boolean
 	To string `json:"to" yaml:"to"`
 }
 
@@ -73,17 +123,17 @@ type Call struct {
 	URL     string            `json:"url" yaml:"url"`                           // https; may contain {{ … }} in path and query, never in the host
 	Method  string            `json:"method,omitempty" yaml:"method,omitempty"` // GET, POST (default), PUT, PATCH, DELETE
 	Headers map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
-	Body    map[string]string `json:"body,omitempty" yaml:"body,omitempty"`       // field → CEL; sent as JSON
-	Timeout ask.Duration      `json:"timeout,omitempty" yaml:"timeout,omitempty"` // 10s by default, 30s at most
-	Tries   int               `json:"tries,omitempty" yaml:"tries,omitempty"`     // 3 by default, 5 at most; the same Idempotency-Key each time
+	Body    map[string]string `json:"body,omitempty" yaml:"body,omitempty" cel:"true"` // field → CEL; sent as JSON
+	Timeout ask.Duration      `json:"timeout,omitempty" yaml:"timeout,omitempty"`      // 10s by default, 30s at most
+	Tries   int               `json:"tries,omitempty" yaml:"tries,omitempty"`          // 3 by default, 5 at most; the same Idempotency-Key each time
 }
 
 // Wait lets time pass. Exactly one of For, Until and Open is set.
 type Wait struct {
 	For   ask.Duration `json:"for,omitempty" yaml:"for,omitempty"`
-	Until string       `json:"until,omitempty" yaml:"until,omitempty"` // CEL, a timestamp; what lies in the past goes on at once
-	Open  bool         `json:"open,omitempty" yaml:"open,omitempty"`   // until the next business hour
-	Most  ask.Duration `json:"most,omitempty" yaml:"most,omitempty"`   // with Until and Open: never longer; required
+	Until string       `json:"until,omitempty" yaml:"until,omitempty" cel:"true"` // CEL, a timestamp; what lies in the past goes on at once
+	Open  bool         `json:"open,omitempty" yaml:"open,omitempty"`              // until the next business hour
+	Most  ask.Duration `json:"most,omitempty" yaml:"most,omitempty"`              // with Until and Open: never longer; required
 }
 
 // Hand gives the conversation to a person, with everything said so far. The dialog ends there.
