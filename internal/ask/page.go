@@ -145,7 +145,10 @@ func NewView(a Ask, o Options) View {
 	case File:
 		v.Input, v.Accept, v.Least, v.Most = "file", a.Accept, a.Least, a.Most
 	case Signature:
-		v.Input, v.Words.Open = "link", w.pageLinkSign
+		v.Input, v.Words.Open = "signature", w.pageLinkSign
+		if o.URL != "" {
+			v.Input = "link"
+		}
 	case Payment:
 		v.Input, v.Words.Open = "link", w.pageLinkPay
 		if a.Cents > 0 {
@@ -200,4 +203,3 @@ var formEN = FormText{
 	Name: "Name", Street: "Street and house number", Extra: "Address line 2 (optional)", Postal: "Postal code", City: "Town or city",
 	Date: "Date", Time: "Time", Number: "Number", Answer: "Your answer", Email: "E-mail address", Phone: "Telephone number",
 }
-

@@ -272,7 +272,7 @@ func (x *renderer) written() {
 		x.onPage(x.w.pagePay, x.w.pageLinkPay)
 		return
 	case Signature:
-		if !x.c.Forms {
+		if !x.c.Forms || x.linked() { // fields of the medium's own only where there is no page (a counter's screen)
 			x.onPage(x.w.pageSign, x.w.pageLinkSign)
 			return
 		}
