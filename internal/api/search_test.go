@@ -1,12 +1,18 @@
 package api_test
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
+	"github.com/rufweite/rufweite/internal/customer"
+	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/org"
+	"github.com/rufweite/rufweite/internal/search"
 )
 
 // found asks until the search gives at least n conversations; the index may be a second behind.
@@ -82,6 +88,11 @@ func TestSearch(t *testing.T) {
 			t.Errorf("second page %v", second)
 		}
 		h.owner.get("/conversations?q=mueller+&cursor=nonsense").want(400)
+		for limit, more := range map[string]bool{"1": true, "2": false} {
+			if o := h.owner.get("/search?q=mueller+&limit=" + limit).want(200).obj(); o["more"] != more {
+				t.Errorf("of two conversations %s asked for: more is %v", limit, o["more"])
+			}
+		}
 		h.owner.get("/search?q=" + strings.Repeat("a", 1001)).want(422)
 		if o := h.owner.get("/search?q=").want(200).obj(); len(o.list("conversations"))+len(o.list("customers")) != 0 {
 			t.Errorf("nothing asked: %v", o)
@@ -115,6 +126,68 @@ func TestSearch(t *testing.T) {
 		other := h.otherOrg()
 		if o := other.get("/search?q=mueller").want(200).obj(); len(o.list("conversations"))+len(o.list("customers")) != 0 {
 			t.Errorf("another organisation finds %v", o)
+		}
+	})
+}
+
+// Customers are found by the index, and those of the last time by any part of a name or address, at once.
+func TestCustomersByName(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		first := h.owner.do("POST", "/customers", map[string]any{"name": "Zyprian Altbekannt", "addresses": []any{map[string]any{"kind": "email", "value": "zyprian@kunde.example"}}}).want(201).obj().str("id")
+		old := h.owner.do("POST", "/customers", map[string]any{"name": "Doppelt Angelegt"}).want(201).obj().str("id")
+		err := h.DB.Org(org.Default).Write(h.ctx(), func(tx *db.Tx) error {
+			for i := range 1100 {
+				if _, err := customer.Create(h.ctx(), tx, fmt.Sprintf("Kunde %04d", i), "", []customer.Address{{Kind: "email", Value: fmt.Sprintf("k%04d@viele.example", i)}}, h.now()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find := func(q string) (ids []string) {
+			t.Helper()
+			for _, v := range h.owner.get("/customers?q=" + url.QueryEscape(q)).want(200).items() {
+				ids = append(ids, v.str("id"))
+			}
+			return ids
+		}
+		for _, q := range []string{"zyprian", "Altbek", "altbekannt zyp", "zyprian@kunde.example", "zyprian@kun"} {
+			h.eventually("find "+q, func() bool { return slices.Equal(find(q), []string{first}) })
+		}
+		h.eventually("the index is complete", func() bool {
+			ready, err := search.KnowsCustomers(h.ctx(), h.DB.Org(org.Default))
+			return err == nil && ready
+		})
+		now := h.owner.do("POST", "/customers", map[string]any{"name": "Soeben Hinzugekommen", "addresses": []any{map[string]any{"kind": "telegram", "value": "555666777"}}}).want(201).obj().str("id")
+		for _, q := range []string{"hinzugekommen", "eben hinzu", "HINZU", "5666"} {
+			if got := find(q); !slices.Equal(got, []string{now}) {
+				t.Errorf("%q finds %v at once, want %s", q, got, now)
+			}
+		}
+		// Who was merged stands for who survived.
+		h.owner.do("POST", "/customers/"+first+"/merge", map[string]any{"with": old}).want(200)
+		if got := find("Doppelt"); !slices.Equal(got, []string{first}) {
+			t.Errorf("a merged one: %v, want %s", got, first)
+		}
+		// All pages of many.
+		h.eventually("find them all", func() bool { return len(find("kunde 0000")) == 1 && len(find("kunde 0099")) == 1 })
+		seen := map[string]bool{}
+		for cursor := ""; ; {
+			o := h.owner.get("/customers?q=kunde+00&limit=7&cursor=" + cursor).want(200).obj()
+			for _, v := range o.list("items") {
+				if seen[v.str("id")] {
+					t.Errorf("%s twice", v.str("name"))
+				}
+				seen[v.str("id")] = true
+			}
+			if cursor = o.str("next_cursor"); cursor == "" {
+				break
+			}
+		}
+		if len(seen) != 100 {
+			t.Errorf("%d on all pages, want 100", len(seen))
 		}
 	})
 }
