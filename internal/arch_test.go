@@ -67,6 +67,8 @@ var tables = map[string]string{
 	"view": "staff", "text_block": "staff", "preference": "staff",
 	"search_state": "search", "search_doc": "search", "search_head": "search", "search_text": "search",
 	"delivery": "outbox", "delivery_part": "outbox",
+	"delivery_choice": "outbox", "ask": "ask", "ask_code": "ask", "calendar": "ask", "calendar_slot": "ask",
+	"dialog": "dialog", "dialog_version": "dialog", "dialog_instance": "dialog",
 	"chat_session": "chat", "chat_mail": "chat",
 }
 

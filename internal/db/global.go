@@ -22,6 +22,8 @@ const (
 	LookupPending Lookup = "pending" // organisations with unprocessed events
 	LookupDue     Lookup = "due"     // deliveries that are due
 	LookupMetrics Lookup = "metrics" // counts for /metrics
+	LookupCode    Lookup = "code"    // answer code → organisation, question
+	LookupTimers  Lookup = "timers"  // questions and dialogs whose time has come
 )
 
 // Global reads without an organisation; $1… are the caller's arguments.

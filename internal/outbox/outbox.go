@@ -191,6 +191,39 @@ type Request struct {
 	// Asked means that whoever gets it has just asked for it: it answers no message, so that the rules about automatic
 	// answers do not keep it back. The caller has a limit of its own.
 	Asked bool
+	// Offer is what the message offers to press beside its text; nil = nothing.
+	Offer *Offer
+}
+
+// Offer is what a message offers to press: native choices, or fields where the medium has them.
+type Offer struct {
+	Choices []channel.Choice `json:"choices,omitempty"`
+	Menu    string           `json:"menu,omitempty"` // not "": the choices are rows of a list behind a button with this label
+	Form    json.RawMessage  `json:"form,omitempty"`
+}
+
+// Offers reads what messages offered, in one go; those without are left out.
+func Offers(ctx context.Context, q db.Querier, messages []string) (map[string]Offer, error) {
+	out := map[string]Offer{}
+	if len(messages) == 0 {
+		return out, nil
+	}
+	list, args := db.In(2, messages)
+	rows, err := q.Query(ctx, `SELECT message, body FROM delivery_choice WHERE org = $1 AND message IN `+list, args...)
+	err = db.Each(rows, err, func() error {
+		var id, body string
+		if err := rows.Scan(&id, &body); err != nil {
+			return err
+		}
+		var f Offer
+		err := json.Unmarshal([]byte(body), &f)
+		out[id] = f
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what messages offer: %w", err)
+	}
+	return out, nil
 }
 
 // Send appends the message to its conversation and queues its delivery, in the caller's transaction. The same client
@@ -221,6 +254,15 @@ func (o *Outbox) Send(ctx context.Context, tx *db.Tx, r Request) (conversation.M
 		d.ID, d.Message, d.Conversation, d.Channel, string(d.ChannelKind), d.Address, string(d.State), db.Micro(d.NextAt), db.Micro(d.HoldUntil), db.Micro(now), db.Bool(r.Out.Automatic))
 	if err != nil {
 		return m, d, fmt.Errorf("queue delivery: %w", err)
+	}
+	if r.Offer != nil {
+		b, err := json.Marshal(r.Offer)
+		if err != nil {
+			return m, d, fmt.Errorf("store what a message offers: %w", err)
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO delivery_choice (org, message, body) VALUES ($1,$2,$3)`, m.ID, string(b)); err != nil {
+			return m, d, fmt.Errorf("store what a message offers: %w", err)
+		}
 	}
 	tx.OnCommit(o.Wake)
 	return m, d, nil
@@ -844,6 +886,13 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, m.Conversation, d.Address, now); err != nil {
 			return acct, out, nil, err
 		}
+	}
+	offers, err := Offers(ctx, tx, []string{m.ID})
+	if err != nil {
+		return acct, out, nil, err
+	}
+	if f, ok := offers[m.ID]; ok {
+		out.Choices, out.Menu, out.Form = f.Choices, f.Menu, f.Form
 	}
 	files, err := conversation.Attachments(ctx, tx, []string{m.ID})
 	if err != nil {
