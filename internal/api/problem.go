@@ -30,6 +30,7 @@ type Problem struct {
 	Errors    []ProblemField `json:"errors,omitempty"`
 	By        *NamedJSON     `json:"by,omitempty" doc:"the colleague whom it is about"`
 	MessageID string         `json:"message_id,omitempty" doc:"the message that it is about"`
+	Findings  any            `json:"findings,omitempty" doc:"what the prover of dialogs found"`
 }
 
 // ProblemField says which part of the request is wrong.

@@ -45,6 +45,9 @@ type Options struct {
 	Sanitise func(html string, cid func(string) string) (clean, full string, remote int)
 	// Advisor gives the staff member behind an id who answers a customer; empty if there is none (any more).
 	Advisor func(ctx context.Context, q db.Querier, id string) conversation.Actor
+	// After is told of each message of a customer once it is in its conversation, in the same transaction: an answer to a
+	// question, a word that begins a dialog. payload is what a pressed button carried. nil = nobody.
+	After func(ctx context.Context, tx *db.Tx, r conversation.Received, payload string, threaded bool, customers func() ([]string, error)) error
 	// Ephemeral is told about what is not stored: somebody is typing.
 	Ephemeral func(a channel.Account, e channel.Event)
 }

@@ -485,6 +485,15 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 			return err
 		}
 	}
+	if i.After != nil && !res.Duplicate && e.Type != channel.EditEvent {
+		payload := ""
+		if e.Choice != nil {
+			payload = e.Choice.Data
+		}
+		if err := i.After(ctx, tx, res, payload, in.Threaded, in.CustomerIDs); err != nil {
+			return err
+		}
+	}
 	if res.Observed {
 		if err := customer.Observed(ctx, tx, s.Address.ID); err != nil {
 			return err

@@ -45,11 +45,11 @@ func All(ctx context.Context, d *db.DB) ([]Org, error) {
 }
 
 // Get reads one organisation. db.ErrNoRows if there is none with this id.
-func Get(ctx context.Context, o db.Org) (Org, error) {
+func Get(ctx context.Context, q db.Querier) (Org, error) {
 	var v Org
 	var at int64
-	if err := o.Row(ctx, `SELECT id, name, created_at FROM org WHERE id = $1`).Scan(&v.ID, &v.Name, &at); err != nil {
-		return Org{}, fmt.Errorf("read organisation %s: %w", o.ID, err)
+	if err := q.Row(ctx, `SELECT id, name, created_at FROM org WHERE id = $1`).Scan(&v.ID, &v.Name, &at); err != nil {
+		return Org{}, fmt.Errorf("read the organisation: %w", err)
 	}
 	v.CreatedAt = db.Time(at)
 	return v, nil
