@@ -131,7 +131,7 @@ func (s *Server) checkAddress(ctx context.Context, location, kind, value string)
 
 const (
 	newestCustomers = 1000 // looked through for any part of a name or address
-	foundCustomers  = 200
+	foundCustomers  = 100
 )
 
 // customersBy lists customers by name or address. The index knows whole words and beginnings of all customers, a second
