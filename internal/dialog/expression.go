@@ -104,7 +104,9 @@ type expression struct {
 	prog cel.Program
 	typ  *cel.Type
 	uses []use
-	bare string // the whole of it is this variable
+	yes  []string // variables that are answered if it is true
+	no   []string // … if it is false
+	bare string   // the whole of it is this variable
 }
 
 // use is a variable in an expression.
@@ -141,6 +143,8 @@ type engine struct {
 type parsed struct {
 	ast  *cel.Ast
 	uses []use
+	yes  []string
+	no   []string
 	bare string
 	err  *expressionError
 }
@@ -192,7 +196,8 @@ func parseExpression(text string) *parsed {
 	if root.Kind() == celast.IdentKind {
 		p.bare = root.AsIdent()
 	}
-	collect(root, nil, usesValue, &p.uses)
+	collect(root, nil, nil, usesValue, &p.uses)
+	p.yes, p.no = guards(root)
 	return p
 }
 
@@ -205,8 +210,9 @@ func issueOf(issues *cel.Issues) *expressionError {
 	return &expressionError{message: strings.TrimPrefix(first.Message, "Syntax error: "), line: max(first.Location.Line(), 1), column: first.Location.Column() + 1}
 }
 
-// collect finds the free names of an expression.
-func collect(e celast.Expr, bound []string, how useKind, out *[]use) {
+// collect finds the free names of an expression. guarded are variables that were asked about around it with answered(x):
+// they are there wherever it matters, because && and || take an error of one side back if the other decides.
+func collect(e celast.Expr, bound, guarded []string, how useKind, out *[]use) {
 	if e == nil {
 		return
 	}
@@ -214,59 +220,124 @@ func collect(e celast.Expr, bound []string, how useKind, out *[]use) {
 		if slices.Contains(bound, name) || strings.HasPrefix(name, "@") {
 			return
 		}
+		if how == usesValue && slices.Contains(guarded, name) {
+			how = usesAsked
+		}
 		if u := (use{name, how}); !slices.Contains(*out, u) {
 			*out = append(*out, u)
 		}
+	}
+	in := func(e celast.Expr) { collect(e, bound, guarded, usesValue, out) }
+	also := func(names []string, e celast.Expr) {
+		collect(e, bound, append(slices.Clone(guarded), names...), usesValue, out)
 	}
 	switch e.Kind() {
 	case celast.IdentKind:
 		add(e.AsIdent(), how)
 	case celast.SelectKind:
-		collect(e.AsSelect().Operand(), bound, usesValue, out)
+		in(e.AsSelect().Operand())
 	case celast.CallKind:
 		c := e.AsCall()
 		args := c.Args()
-		if c.FunctionName() == operators.Index && len(args) == 2 && args[0].Kind() == celast.IdentKind && args[0].AsIdent() == shownVar {
-			if name, ok := args[1].AsLiteral().(types.String); ok {
-				add(string(name), usesShown)
+		switch c.FunctionName() {
+		case operators.Index:
+			if len(args) == 2 && args[0].Kind() == celast.IdentKind && args[0].AsIdent() == shownVar && args[1].Kind() == celast.LiteralKind {
+				if name, ok := args[1].AsLiteral().(types.String); ok {
+					add(string(name), usesShown)
+					return
+				}
+			}
+		case "answered":
+			if !c.IsMemberFunction() && len(args) == 1 {
+				collect(args[0], bound, guarded, usesAsked, out)
+				return
+			}
+		case operators.LogicalAnd, operators.LogicalOr:
+			for i, a := range args {
+				var names []string
+				for j, b := range args {
+					if i != j {
+						yes, no := guards(b)
+						if c.FunctionName() == operators.LogicalOr {
+							yes = no
+						}
+						names = append(names, yes...)
+					}
+				}
+				also(names, a)
+			}
+			return
+		case operators.Conditional:
+			if len(args) == 3 {
+				yes, no := guards(args[0])
+				in(args[0])
+				also(yes, args[1])
+				also(no, args[2])
 				return
 			}
 		}
-		in := usesValue
-		if c.FunctionName() == "answered" && !c.IsMemberFunction() {
-			in = usesAsked
-		}
 		if c.IsMemberFunction() {
-			collect(c.Target(), bound, usesValue, out)
+			in(c.Target())
 		}
 		for _, a := range args {
-			collect(a, bound, in, out)
+			in(a)
 		}
 	case celast.ListKind:
 		for _, x := range e.AsList().Elements() {
-			collect(x, bound, usesValue, out)
+			in(x)
 		}
 	case celast.MapKind:
 		for _, x := range e.AsMap().Entries() {
-			collect(x.AsMapEntry().Key(), bound, usesValue, out)
-			collect(x.AsMapEntry().Value(), bound, usesValue, out)
+			in(x.AsMapEntry().Key())
+			in(x.AsMapEntry().Value())
 		}
 	case celast.StructKind:
 		for _, x := range e.AsStruct().Fields() {
-			collect(x.AsStructField().Value(), bound, usesValue, out)
+			in(x.AsStructField().Value())
 		}
 	case celast.ComprehensionKind:
 		c := e.AsComprehension()
-		collect(c.IterRange(), bound, usesValue, out)
-		collect(c.AccuInit(), bound, usesValue, out)
+		in(c.IterRange())
+		in(c.AccuInit())
 		inner := append(slices.Clone(bound), c.IterVar(), c.AccuVar())
 		if c.HasIterVar2() {
 			inner = append(inner, c.IterVar2())
 		}
-		collect(c.LoopCondition(), inner, usesValue, out)
-		collect(c.LoopStep(), inner, usesValue, out)
-		collect(c.Result(), inner, usesValue, out)
+		for _, x := range []celast.Expr{c.LoopCondition(), c.LoopStep(), c.Result()} {
+			collect(x, inner, guarded, usesValue, out)
+		}
 	}
+}
+
+// guards tells which variables are answered if a condition is true, and which if it is false.
+func guards(e celast.Expr) (yes, no []string) {
+	if e == nil || e.Kind() != celast.CallKind {
+		return nil, nil
+	}
+	c := e.AsCall()
+	args := c.Args()
+	switch c.FunctionName() {
+	case "answered":
+		if len(args) == 1 && args[0].Kind() == celast.IdentKind {
+			return []string{args[0].AsIdent()}, nil
+		}
+	case operators.LogicalNot:
+		if len(args) == 1 {
+			yes, no = guards(args[0])
+			return no, yes
+		}
+	case operators.LogicalAnd:
+		for _, a := range args {
+			y, _ := guards(a)
+			yes = append(yes, y...)
+		}
+	case operators.LogicalOr:
+		for _, a := range args {
+			_, n := guards(a)
+			no = append(no, n...)
+		}
+	}
+	return yes, no
 }
 
 // compile type-checks an expression against the types of the dialog's variables. A variable of an unknown type is dyn.
@@ -343,7 +414,7 @@ func build(p *parsed, text string, names []string, vars map[string]*cel.Type, en
 	if err != nil {
 		return nil, env, fail(err)
 	}
-	return &expression{text: text, prog: prog, typ: ast.OutputType(), uses: p.uses, bare: p.bare}, env, nil
+	return &expression{text: text, prog: prog, typ: ast.OutputType(), uses: p.uses, yes: p.yes, no: p.no, bare: p.bare}, env, nil
 }
 
 // scope is what an expression sees when it is worked out.

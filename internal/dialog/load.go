@@ -206,6 +206,9 @@ func (l *loader) yamlError(data []byte, err error) {
 	lines := strings.Split(string(data), "\n")
 	if m := yamlLine.FindStringSubmatch(what); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
+		if strings.Contains(what, "did not find expected") {
+			at.line++ // the library counts from 0 here, and from 1 elsewhere
+		}
 		at.line = min(max(at.line, 1), len(lines))
 		line := lines[at.line-1]
 		at.column = utf8.RuneCountInString(line) - utf8.RuneCountInString(strings.TrimLeft(line, " ")) + 1
@@ -828,8 +831,8 @@ func (l *loader) step(_ *Program, s *Step, at string, bad func(path, message, re
 		}
 	case "wait":
 		n := 0
-		for _, is := range []bool{s.Wait.For != 0, s.Wait.Until != "", s.Wait.Open} {
-			if is {
+		for _, name := range []string{"for", "until", "open"} {
+			if _, there := l.places[at+".wait."+name]; there {
 				n++
 			}
 		}

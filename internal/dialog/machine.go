@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"cel.dev/cel-go/cel"
-
 	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/channel"
 )
@@ -152,10 +150,11 @@ func CompileIn(language string, programs []*Program) (*Machine, []Finding) {
 	}
 	m := &Machine{programs: map[string]map[int64]*compiled{}, newest: map[string]*compiled{}}
 	var findings []Finding
+	ty := newTyper(func(key string) *Program { return newest[key] })
 	for _, p := range programs {
 		n := len(findings)
-		c, _ := compileProgram(p, func(key string) *Program { return newest[key] }, func(s site, err *expressionError) {
-			findings = append(findings, t.expressionFinding(p, nil, s, err))
+		c, _ := compileProgram(p, ty, func(s site, err *expressionError) {
+			findings = append(findings, t.expressionFinding(p, ty, s, err))
 		})
 		if len(p.Steps) == 0 {
 			at := p.at("")
@@ -176,7 +175,7 @@ func CompileIn(language string, programs []*Program) (*Machine, []Finding) {
 }
 
 // expressionFinding says what is wrong with an expression, at its place in the file.
-func (t tongue) expressionFinding(p *Program, vars map[string]*cel.Type, s site, err *expressionError) Finding {
+func (t tongue) expressionFinding(p *Program, ty *typer, s site, err *expressionError) Finding {
 	f := Finding{Rule: "expression", Dialog: p.Key, File: p.file, Language: s.language}
 	if s.step >= 0 {
 		f.Step = p.Steps[s.step].ID
@@ -189,6 +188,7 @@ func (t tongue) expressionFinding(p *Program, vars map[string]*cel.Type, s site,
 	case err.unknown != "":
 		f.Rule = "variable"
 		what = t.f("%s uses %s, which nothing sets", "%s benutzt %s, was nirgends gesetzt wird", t.quote(clip(s.text, 60)), t.quote(err.unknown))
+		vars, _ := typesOf(p, ty, nil)
 		names := sorted(vars)
 		for name := range builtins {
 			names = append(names, name)
@@ -547,7 +547,7 @@ func (r *run) unclear(o ask.Outcome) {
 			r.broken()
 			return
 		}
-		r.say(ask.Say{Ask: a, Again: reAsk(a, o, r.language(c), r.env.zone())}, step.Late)
+		r.say(ask.Say{Ask: a, Again: reAsk(a, o, r.language(c))}, step.Late)
 		return
 	}
 	r.s.Misses = 0

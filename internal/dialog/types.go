@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 
@@ -59,9 +60,39 @@ type clash struct {
 	a, b *cel.Type
 }
 
+// typer finds sub-dialogs by key, and keeps the types of their variables.
+type typer struct {
+	lookup func(key string) *Program
+	mu     sync.Mutex
+	memo   map[*Program]map[string]*cel.Type
+}
+
+func newTyper(lookup func(key string) *Program) *typer {
+	return &typer{lookup: lookup, memo: map[*Program]map[string]*cel.Type{}}
+}
+
+// sub gives the types of a sub-dialog's variables; nil if there is none, or it is being looked at further up.
+func (t *typer) sub(key string, busy []string) map[string]*cel.Type {
+	p := t.lookup(key)
+	if p == nil || slices.Contains(busy, key) || len(busy) > maxFrames {
+		return nil
+	}
+	t.mu.Lock()
+	known, ok := t.memo[p]
+	t.mu.Unlock()
+	if ok {
+		return known
+	}
+	known, _ = typesOf(p, t, busy)
+	t.mu.Lock()
+	t.memo[p] = known
+	t.mu.Unlock()
+	return known
+}
+
 // typesOf finds the types of a dialog's variables: what is put into them at each place. Sub-dialogs' outputs are found in
 // the same way; what calls itself, and what a webhook answers, is dyn.
-func typesOf(p *Program, lookup func(key string) *Program, busy []string) (map[string]*cel.Type, []clash) {
+func typesOf(p *Program, ty *typer, busy []string) (map[string]*cel.Type, []clash) {
 	out := map[string]*cel.Type{}
 	for _, in := range p.Inputs {
 		out[in.Name] = inputType(in)
@@ -76,7 +107,6 @@ func typesOf(p *Program, lookup func(key string) *Program, busy []string) (map[s
 		}
 	}
 	var clashes []clash
-	subs := map[string]map[string]*cel.Type{}
 	for round := 0; round < 3; round++ {
 		next := map[string]*cel.Type{}
 		for _, in := range p.Inputs {
@@ -116,11 +146,7 @@ func typesOf(p *Program, lookup func(key string) *Program, busy []string) (map[s
 				if s.Save != "" {
 					put(i, s.Save, cel.StringType)
 				}
-				types, done := subs[s.Dialog]
-				if sub := lookup(s.Dialog); !done && sub != nil && !slices.Contains(busy, s.Dialog) && len(busy) < maxFrames {
-					types, _ = typesOf(sub, lookup, append(slices.Clone(busy), p.Key))
-					subs[s.Dialog] = types
-				}
+				types := ty.sub(s.Dialog, append(slices.Clone(busy), p.Key))
 				for _, name := range sorted(s.Out) {
 					t := types[s.Out[name]]
 					if t == nil {
@@ -284,13 +310,13 @@ type compiled struct {
 }
 
 // compile compiles everything in a program. Where something is wrong, bad is called and the program must not run.
-func compileProgram(p *Program, lookup func(string) *Program, bad func(site, *expressionError)) (*compiled, []clash) {
+func compileProgram(p *Program, ty *typer, bad func(site, *expressionError)) (*compiled, []clash) {
 	c := &compiled{Program: p, byID: make(map[string]int, len(p.Steps)), exprs: map[string]*expression{}, templates: map[string]*template{}}
 	for i := range p.Steps {
 		c.byID[p.Steps[i].ID] = i
 	}
 	var clashes []clash
-	c.types, clashes = typesOf(p, lookup, nil)
+	c.types, clashes = typesOf(p, ty, nil)
 	for _, s := range p.sites() {
 		if s.want < wantText {
 			if c.exprs[s.text] != nil {
