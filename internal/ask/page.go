@@ -203,3 +203,10 @@ var formEN = FormText{
 	Name: "Name", Street: "Street and house number", Extra: "Address line 2 (optional)", Postal: "Postal code", City: "Town or city",
 	Date: "Date", Time: "Time", Number: "Number", Answer: "Your answer", Email: "E-mail address", Phone: "Telephone number",
 }
+
+// SlotDay parts a moment into its day and its time of day in words: "Donnerstag, 26. November 2026" and "16:00 Uhr".
+func SlotDay(language, zone string, t time.Time) (day, clock string) {
+	w := sentencesFor(language, false)
+	t = t.In(zoneOf(nil, zone))
+	return w.longDay(t), string(appendClock(nil, t)) + w.clock
+}
