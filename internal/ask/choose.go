@@ -233,6 +233,10 @@ func choose(toks []token, options []Option, many bool) choice {
 				}
 				continue
 			}
+			if m := smallNumber(t); m > 0 && m == n && i > 0 && (toks[i-1].s == "alle" || toks[i-1].s == "all") {
+				used[i] = true // "alle vier"
+				continue
+			}
 			if m := smallNumber(t); m > 0 && (list || marker(toks, i)) && !articleOne(t, toks, content) {
 				used[i] = true
 				if m > n {
@@ -312,8 +316,18 @@ func choose(toks []token, options []Option, many bool) choice {
 			c.yes = append(c.yes, m.options[0])
 		}
 	}
+	contrast := -1 // "nicht Montag, sondern Freitag": what is ruled out before does not matter
+	for i := range toks {
+		k := sc.clause[i]
+		if (i == 0 || sc.clause[i-1] != k) && mentioned[k] && sc.neg[k] == 0 {
+			switch toks[i].s {
+			case "sondern", "sonder", "statt", "stattdessen", "dafur", "aber", "but", "instead", "rather":
+				contrast = k
+			}
+		}
+	}
 	for k, neg := range sc.neg {
-		if neg > 0 && !mentioned[k] {
+		if neg > 0 && !mentioned[k] && k > contrast {
 			c.negators += neg
 		}
 	}
@@ -731,7 +745,7 @@ func (a *Ask) several(toks []token) Outcome {
 			conf = min(conf, 0.6)
 		}
 		// In a list, a word that means nothing may be something that is not on offer.
-		conf -= 0.05 * float64(c.unknown)
+		conf -= 0.15 * float64(c.unknown)
 	}
 	if conf < Sure {
 		return Outcome{Problem: Unclear, Confidence: max(conf, 0), Candidates: []Value{{Keys: picked}}}

@@ -408,7 +408,7 @@ func clockAt(toks []token, i int, english bool) (k clock, taken int) {
 	if _, n := halfDay(toks, i+1, english); n > 0 && h >= 1 && h <= 12 && !(toks[i+1].s == "am" && toks[i+1].gap && (i+2 < len(toks) && !english)) {
 		return finish(i + 1)
 	}
-	if clockPrefix(prev) || prev == "z" || prev == "am" && false {
+	if clockPrefix(prev) || prev == "z" || prev == "am" && t.kind == wordToken && h > 0 {
 		// "um drei", "at 3"; "ab 3.12." is a date
 		if get(i+1) == "." && i+2 < len(toks) && !toks[i+1].gap && (toks[i+2].kind == digitToken && !toks[i+2].gap || months.has(toks[i+2].s)) {
 			return k, 0

@@ -77,6 +77,7 @@ type dayMention struct {
 	yearless,
 	monthless bool // days are then guesses about what was left out
 	slashed bool // 12/3
+	named   bool // "Nationalfeiertag": the next one is meant, however far away
 	neg     bool
 }
 
@@ -1126,7 +1127,7 @@ func (f *frame) addHoliday(toks []token, i, n int, h holiday, add func(i, j int,
 	}
 	y := f.today.Year()
 	days := []time.Time{h(y, f.country), h(y+1, f.country), h(y-1, f.country)}
-	add(i, j, dayMention{days: f.nearest(days), weekday: -1, yearless: true})
+	add(i, j, dayMention{days: f.nearest(days), weekday: -1, yearless: true, named: true})
 	return n
 }
 
@@ -1344,7 +1345,7 @@ func (f *frame) pick(w *when) (p picked) {
 				p.days = append(slices.Clone(p.days), f.weekdayDays(m, nil)...)
 			}
 		}
-		if m := dates[0]; len(dates) == 1 && m.yearless && !f.past && len(p.days) == 1 && f.hi.IsZero() && p.days[0].Sub(f.today) > 300*24*time.Hour && len(weeks) == 0 {
+		if m := dates[0]; len(dates) == 1 && m.yearless && !m.named && !f.past && len(p.days) == 1 && f.hi.IsZero() && p.days[0].Sub(f.today) > 300*24*time.Hour && len(weeks) == 0 {
 			p.far = true
 		}
 		return p
@@ -1631,15 +1632,32 @@ func (a *Ask) dateTime(raw string, toks []token, c *Context) Outcome {
 	}
 	var good, all []time.Time
 	gap := false
-	for _, d := range p.days {
-		for _, m := range mins {
-			ts, g := instantOf(d, m, zone)
-			gap = gap || g
-			for _, t := range ts {
-				all = append(all, t)
-				if !g && outside(t) == "" {
-					good = append(good, t)
-				}
+	type dayMinute struct {
+		d time.Time
+		m int
+	}
+	var wanted []dayMinute
+	if pairs := pairsOf(w); len(pairs) > 0 {
+		for _, pair := range pairs {
+			m, _ := pair.clock.minutesOf(f.business, w.part)
+			for _, d := range f.daysOf(pair.day) {
+				wanted = append(wanted, dayMinute{d, m[0]})
+			}
+		}
+	} else {
+		for _, d := range p.days {
+			for _, m := range mins {
+				wanted = append(wanted, dayMinute{d, m})
+			}
+		}
+	}
+	for _, x := range wanted {
+		ts, g := instantOf(x.d, x.m, zone)
+		gap = gap || g
+		for _, t := range ts {
+			all = append(all, t)
+			if !g && outside(t) == "" {
+				good = append(good, t)
 			}
 		}
 	}

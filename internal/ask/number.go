@@ -78,7 +78,9 @@ func (d decimal) times(num, den int64) (decimal, bool) {
 		if m%den == 0 {
 			m /= den
 			out := decimal{m, scale}
-			out, _ = out.shorn(d.scale)
+			if num != den {
+				out, _ = out.shorn(0) // "1,5 Mio" is 1500000, not 1500000.0
+			}
 			return out, out.m <= mostMantissa && out.m >= -mostMantissa
 		}
 		if m > 9e17 || m < -9e17 {
@@ -708,7 +710,7 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 	mood := moodOf(toks)
 	value := func(d decimal) Value { return Value{Number: d.String(), Unit: a.Unit} }
 	if len(ms) == 0 {
-		if _, n := noneWords.at(toks, 0); n > 0 && len(toks) <= n+1 {
+		if _, n := noneWords.at(toks, 0); n > 0 && len(toks) <= n+1 && !mood.hedged {
 			zero := decimal{}
 			if _, bad := a.fits(zero); bad == "" {
 				return Outcome{Value: value(zero), Confidence: 0.82, Reading: "words"}
@@ -718,19 +720,7 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 		}
 		return Outcome{Problem: Unclear}
 	}
-	// Articles are no numbers beside real ones.
-	real := ms[:0:0]
-	for _, m := range ms {
-		if m.j-m.i == 1 && toks[m.i].kind == wordToken {
-			switch toks[m.i].s {
-			case "ein", "eine", "einen", "einem", "einer", "eines", "one":
-				if len(ms) > 1 || len(toks) > 2 && !countFollows(toks, m.j) {
-					continue
-				}
-			}
-		}
-		real = append(real, m)
-	}
+	real := withoutArticles(toks, ms)
 	if len(real) == 0 {
 		return Outcome{Problem: Unclear}
 	}
@@ -757,23 +747,30 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 	if len(kept) == 0 {
 		return Outcome{Problem: Unclear, Confidence: 0.3}
 	}
+	foreign := false // only the other language's notation gives a number that is allowed, for its digits alone
 	readings := func(m amount) (good []decimal, first decimal, detail string) {
+		foreign = false
 		order := m.readings
 		if len(order) == 2 && !germanNotation(c.Language) {
 			order = []decimal{order[1], order[0]}
 		}
-		for n, d := range order {
-			d, bad := a.inUnit(d, m.unit)
+		for n, typed := range order {
+			d, bad := a.inUnit(typed, m.unit)
 			if bad == "" {
 				d, bad = a.fits(d)
+			}
+			if n > 0 && bad == "" && typed.scale > max(a.Decimals, 0) {
+				bad = "decimals" // nobody writes "12.000" for twelve
 			}
 			if n == 0 {
 				first, detail = d, bad
 			}
 			if bad == "" {
 				good = append(good, d)
+				foreign = n > 0
 			}
 		}
+		foreign = foreign && len(good) == 1 && detail == "decimals"
 		return good, first, detail
 	}
 	if len(kept) > 1 {
@@ -842,10 +839,29 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 		return Outcome{Problem: OutOfRange, Detail: bad, Confidence: conf, Value: value(first), Reading: "amount"}
 	case len(good) > 1:
 		return Outcome{Problem: Ambiguous, Confidence: 0.5, Candidates: []Value{value(good[0]), value(good[1])}, Reading: "amount"}
+	case foreign:
+		return Outcome{Problem: Ambiguous, Confidence: 0.5, Candidates: []Value{value(good[0])}, Reading: "amount"}
 	case conf < Sure:
 		return Outcome{Problem: Unclear, Confidence: conf, Candidates: []Value{value(good[0])}, Reading: "amount"}
 	}
 	return Outcome{Value: value(good[0]), Confidence: conf, Reading: "amount"}
+}
+
+// withoutArticles drops "ein" and "eine" beside real numbers.
+func withoutArticles(toks []token, ms []amount) []amount {
+	out := ms[:0:0]
+	for _, m := range ms {
+		if toks[m.i].kind == wordToken {
+			switch toks[m.i].s {
+			case "ein", "eine", "einen", "einem", "einer", "eines", "one":
+				if m.j-m.i == 1 && (len(ms) > 1 || len(toks) > 2 && !countFollows(toks, m.j)) {
+					continue
+				}
+			}
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // countFollows: "ein Kind", "eine Person" count.

@@ -130,7 +130,7 @@ func (a *Ask) onScale(toks []token) Outcome {
 		}
 		return Outcome{Problem: Unclear, Detail: "scale", Confidence: 0.3}
 	}
-	ms := amounts(toks)
+	ms := withoutArticles(toks, amounts(toks))
 	m := moodOf(toks)
 	unknown := 0
 	for i := 0; i < len(toks); i++ {

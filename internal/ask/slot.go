@@ -2,7 +2,6 @@ package ask
 
 import (
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -86,6 +85,7 @@ func (a *Ask) slot(toks []token, c *Context) Outcome {
 	if w.zone != nil {
 		zoneIn = w.zone
 	}
+	pairs := pairsOf(w)
 	var first, second []int // by the likeliest reading of the clock; by another one
 	for i, o := range a.Options {
 		at := o.Start.In(zone)
@@ -110,6 +110,16 @@ func (a *Ask) slot(toks []token, c *Context) Outcome {
 		}
 		here := at.In(zoneIn)
 		minute := here.Hour()*60 + here.Minute()
+		if len(pairs) > 0 {
+			for _, pair := range pairs {
+				m, _ := pair.clock.minutesOf(true, w.part)
+				if slices.Contains(m, minute) && slices.ContainsFunc(f.daysOf(pair.day), func(x time.Time) bool { return x.Equal(d) }) {
+					first = append(first, i)
+					break
+				}
+			}
+			continue
+		}
 		if len(minutes) > 0 {
 			switch k := slices.Index(minutes, minute); {
 			case k < 0:
@@ -232,4 +242,33 @@ func (a *Ask) nearestSlots(days []time.Time, minutes []int, zone *time.Location)
 	return order
 }
 
-var _ = strconv.Itoa
+// dayClock is a day with the clock that was said for it.
+type dayClock struct {
+	day   dayMention
+	clock clock
+}
+
+// pairsOf gives days and clocks in pairs if several of each were named: "Donnerstag 9 Uhr oder Freitag 11 Uhr".
+func pairsOf(w *when) (out []dayClock) {
+	if len(w.clocks) < 2 || len(w.days) != len(w.clocks) || w.between {
+		return nil
+	}
+	for i, k := range w.clocks {
+		if w.days[i].neg || w.days[i].i > k.at || i+1 < len(w.days) && w.days[i+1].i < k.at {
+			return nil
+		}
+		out = append(out, dayClock{w.days[i], k})
+	}
+	return out
+}
+
+// daysOf gives the plausible days of one mention.
+func (f *frame) daysOf(m dayMention) []time.Time {
+	switch {
+	case m.weekday >= 0:
+		return f.weekdayDays(m, nil)
+	case m.yearless && len(m.days) > 1:
+		return m.days[:1]
+	}
+	return m.days
+}

@@ -251,7 +251,7 @@ func (p *phrases[T]) at(toks []token, i int) (value T, taken int) {
 	key := append(room[:0], toks[i].s...)
 	for words, j := 1, i+1; words < p.longest && j < len(toks); j++ {
 		if toks[j].kind == signToken {
-			if toks[j].s == "-" || toks[j].s == "'" {
+			if toks[j].s == "-" || toks[j].s == "'" || toks[j].s == "." && !toks[j].gap && toks[j-1].kind == digitToken {
 				continue
 			}
 			break
