@@ -731,7 +731,7 @@ func (f *frame) dayAt(toks []token, i int, w *when, add func(i, j int, m dayMent
 		if i > 0 {
 			prev = toks[i-1].s
 		}
-		if ordinal && d >= 1 && d <= 31 && (prev == "am" || prev == "den" || prev == "der" || prev == "dem" || prev == "the" || prev == "on" || prev == "zum" || prev == "," || i == 0 || weekdays.has(prev) || toks[j-1].s != ".") {
+		if ordinal && d >= 1 && d <= 31 && !(get(j).kind == digitToken && !get(j).gap) && (prev == "am" || prev == "den" || prev == "der" || prev == "dem" || prev == "the" || prev == "on" || prev == "zum" || prev == "," || i == 0 || weekdays.has(prev) || toks[j-1].s != ".") {
 			if get(j).kind == wordToken && (get(j).s == "advent" || get(j).s == "weihnachtstag" || get(j).s == "weihnachtsfeiertag") {
 				if h, n := holidayAt(toks, i); n > 0 {
 					return f.addHoliday(toks, i, n, h, add)
