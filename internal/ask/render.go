@@ -432,9 +432,6 @@ func (x *renderer) free1(way Way, p part) {
 	}
 	p.noPerson = person
 	x.finish(way, p, person)
-	if x.tooLong(x.out.Text, false) {
-		return
-	}
 }
 
 // nativeChoices are those that take a button's place (links do not).
@@ -518,6 +515,9 @@ func (x *renderer) finish(way Way, p part, person bool) {
 	x.out.Text = x.compose(p)
 	if person {
 		x.out.Choices = append(x.out.Choices, Choice{Data: Payload(x.o.Code, PersonOption), Label: x.w.personButton, Person: true})
+	}
+	if x.a != nil {
+		x.tooLong(x.out.Text, false)
 	}
 	if x.c.HTML {
 		x.html(p)
