@@ -1,5 +1,7 @@
 // The API as the fronts see it: types mirrored from the OpenAPI document, and one function that speaks to it.
 
+import type { AskState, Question } from './ask'
+
 export type Role = 'owner' | 'manager' | 'advisor' | 'partner'
 export type Language = 'de' | 'en'
 export type Assurance = 'claimed' | 'observed' | 'verified'
@@ -37,6 +39,10 @@ export interface ConversationRow {
   /** Its messages stand in that conversation now. */
   joined_into?: string
   participants?: number
+  /** Questions that wait for this customer's answer here. */
+  open_asks?: number
+  /** The dialog that runs here. */
+  dialog?: { key: string; title: Record<string, string> | string; status: string } | null
   /** Where a search found something; only in answers to q=. */
   hits?: Hit[]
 }
@@ -167,6 +173,12 @@ export interface Message {
   /** From here on (UTF-16 units of text) earlier mails are quoted. */
   quoted_from?: number | null
   authentication?: { result: 'pass' | 'fail' | 'none' | 'temperror'; spf: string; dkim: string; dmarc: string; domain: string } | null
+  /** The question that it put. */
+  ask?: Question | null
+  /** The question that it answered. */
+  answers?: Question | null
+  /** What there was to press, as the customer saw it. */
+  choices?: { label: string }[] | null
   /** Set by the desk only: still in the local outbox. */
   local?: 'waiting' | 'refused'
 }
@@ -229,6 +241,7 @@ export interface Customer {
   addresses: Address[]
   conversations: ConversationRow[]
   merged: { id: string; name: string; at: string }[]
+  open_asks?: Question[]
 }
 
 export interface Text { de: string; en: string }
@@ -241,6 +254,10 @@ export interface Capabilities {
   caption_max: number
   html: boolean
   subject: boolean
+  buttons?: number
+  button_title_max?: number
+  list_rows?: number
+  list_title_max?: number
   copies: boolean
   attachments: boolean
   attachment_max: number
@@ -305,12 +322,13 @@ export interface WorkItem {
 /** Frame is one line of the live stream. */
 export interface Frame {
   seq?: number
-  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'reload'
+  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'ask' | 'reload'
   id?: string
   conversation?: Omit<ConversationRow, 'unread'> & { unread?: number }
   conversation_id?: string
   message_id?: string
-  state?: DeliveryState | PresenceState
+  ref?: string
+  state?: DeliveryState | PresenceState | AskState
   by?: string
   staff?: Ref
   staff_id?: string

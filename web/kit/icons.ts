@@ -1,4 +1,17 @@
 // The icons in use, one import each, so that only these are in the build. Lucide, ISC licence.
+import ArrowDown from '@lucide/svelte/icons/arrow-down'
+import ArrowUp from '@lucide/svelte/icons/arrow-up'
+import GitBranch from '@lucide/svelte/icons/git-branch'
+import HandHelping from '@lucide/svelte/icons/hand-helping'
+import Languages from '@lucide/svelte/icons/languages'
+import Maximize from '@lucide/svelte/icons/maximize'
+import MessageCircleQuestion from '@lucide/svelte/icons/message-circle-question-mark'
+import Minus from '@lucide/svelte/icons/minus'
+import Play from '@lucide/svelte/icons/play'
+import Redo from '@lucide/svelte/icons/redo-2'
+import Square from '@lucide/svelte/icons/square'
+import Undo from '@lucide/svelte/icons/undo-2'
+import Workflow from '@lucide/svelte/icons/workflow'
 import Archive from '@lucide/svelte/icons/archive'
 import AtSign from '@lucide/svelte/icons/at-sign'
 import Ban from '@lucide/svelte/icons/ban'
@@ -73,6 +86,8 @@ export const icons = {
   paperclip: Paperclip, pencil: Pencil, phone: Phone, plus: Plus, printer: Printer, reply: Reply, again: RotateCcw, search: Search,
   send: Send, settings: Settings, shield: ShieldCheck, smartphone: Smartphone, note: StickyNote, store: Store, theme: SunMoon,
   alert: TriangleAlert, 'user-plus': UserPlus, user: UserRound, users: Users, video: Video, webhook: Webhook, offline: WifiOff, x: X,
+  'arrow-down': ArrowDown, 'arrow-up': ArrowUp, branch: GitBranch, hand: HandHelping, languages: Languages, fit: Maximize, ask: MessageCircleQuestion, minus: Minus,
+  play: Play, redo: Redo, stop: Square, undo: Undo, workflow: Workflow,
 } as const
 
 export type IconName = keyof typeof icons

@@ -5,6 +5,7 @@ import { createReadStream, existsSync, statSync } from 'node:fs'
 import http from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { attempt, broken, check, checkAsk, optionsOf, ready, render, resolve, slots, templates, textIn, toSource, valueText } from './mockasks.mjs'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png' }
 const csp = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; object-src 'none'"
@@ -20,7 +21,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const iso = (t) => new Date(t).toISOString()
   const now = () => Date.now()
   const ago = (ms) => iso(now() - ms)
-  const db = { org: 'Berger & Partner', staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [], blocks: [], units: [], views: [], senders: [], preferences: {}, participants: new Map(), presence: new Map(), mentions: [], joined: [], splits: new Map(), declined: new Set() }
+  const db = { org: 'Berger & Partner', staff: [], channels: [], customers: [], conversations: [], messages: new Map(), drafts: new Map(), attachments: new Map(), work: [], signedIn: !fresh, setup: fresh, totp: false, language: 'de', signature: '', password: 'ein langer satz', merged: [], seen: new Map(), requests: [], blocks: [], units: [], views: [], senders: [], preferences: {}, participants: new Map(), presence: new Map(), mentions: [], joined: [], splits: new Map(), declined: new Set(), asks: [], dialogs: new Map(), instances: [] }
   const live = new Set()
   let seq = 1000
   const log = []
@@ -51,7 +52,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       { key: 'imap_password', required: true, secret: true, default: '', help: { de: 'Das Passwort des Postfachs; bei zweitem Faktor ein App-Passwort.', en: 'The mailbox password; with a second factor, an app password.' } },
       { key: 'smtp_host', required: false, secret: false, default: '', help: { de: 'Postausgangsserver. Leer: derselbe wie der Eingang.', en: 'Outgoing server. Empty: the same as incoming.' } },
       { key: 'tls', required: false, secret: false, default: 'implicit', values: ['implicit', 'starttls'], help: { de: 'Wie die Verbindung verschlüsselt wird.', en: 'How the connection is encrypted.' } } ] },
-    { kind: 'telegram', title: { de: 'Telegram', en: 'Telegram' }, capabilities: { text_max: 4096, text_unit: 'utf16', caption_max: 1024, attachments: true, attachment_max: 50e6, quote: true, write_first: false, window: 0 }, settings: [
+    { kind: 'telegram', title: { de: 'Telegram', en: 'Telegram' }, capabilities: { buttons: 8, button_title_max: 64, text_max: 4096, text_unit: 'utf16', caption_max: 1024, attachments: true, attachment_max: 50e6, quote: true, write_first: false, window: 0 }, settings: [
       { key: 'token', required: true, secret: true, default: '', help: { de: 'Das Token, das Sie von @BotFather bekommen haben.', en: 'The token that @BotFather gave you.' } },
       { key: 'api_url', required: false, secret: false, default: 'https://api.telegram.org', help: { de: 'Nur für Tests und Proxys.', en: 'For tests and proxies only.' } } ] },
     { kind: 'webchat', title: { de: 'Web-Chat', en: 'Web chat' }, capabilities: { text_max: 10000, text_unit: 'code_points', attachments: true, quote: true, write_first: false, window: 0 }, settings: [] },
@@ -64,7 +65,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     return c
   }
   const row = (c, subject, o = {}) => {
-    const r = { id: id(), subject, status: 'open', customer: { id: c.id, name: c.name }, assignee: null, channel_kind: 'email', last_message_at: ago(hour), last_message: null, waiting_since: null, unread: 0, snoozed_until: null, tags: [], failed: false, category: '', unit: null, suggestion: null, joined_into: '', participants: 0, ...o }
+    const r = { id: id(), subject, status: 'open', customer: { id: c.id, name: c.name }, assignee: null, channel_kind: 'email', last_message_at: ago(hour), last_message: null, waiting_since: null, unread: 0, snoozed_until: null, tags: [], failed: false, category: '', unit: null, suggestion: null, joined_into: '', participants: 0, dialog: null, open_asks: 0, ...o }
     db.conversations.push(r)
     db.participants.set(r.id, [])
     db.messages.set(r.id, [])
@@ -166,6 +167,49 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       { id: id(), channel: { id: tg.id, kind: 'telegram', name: tg.name }, reason: 'Telegram meldet etwas, das wir noch nicht kennen.', error: 'unknown update field "gift"', received_at: ago(2 * day), sender: '', attempts: 1, state: 'open', size: 512, raw: '{"update_id":9912,"gift":{"id":"x"}}', raw_type: 'application/json' },
     )
   }
+  // Questions and dialogs
+  const askOut = (q) => { const l = q.language; return { ...q, question: textIn(q.ask.text, l), short: textIn(q.ask.short, l), options: optionsOf(q.ask, l, slots(l)).map(({ key, label }) => ({ key, label })), value_text: valueText(q.ask, q.value, l) } }
+  const dialogRow = (d) => ({ key: d.key, title: d.title, enabled: d.enabled, ready: d.ready, version: d.versions.length, versions: d.versions.length, languages: d.languages, running: db.instances.filter((x) => x.dialog.key === d.key && ['asking', 'waiting', 'calling'].includes(x.status)).length, ended: d.ended, updated_at: d.versions.at(-1)?.at ?? null, updated_by: d.versions.length ? { id: miriam.id, name: miriam.name } : null, findings: check(d.source, db.language).findings.length })
+  const dialogFull = (d) => { const c = check(d.source, db.language); const { findings: _, ...rest } = dialogRow(d); return { ...rest, source: d.source, program: c.program, findings: c.findings, layout: d.layout } }
+  const putDialog = (p, o = {}) => { const source = toSource(p); db.dialogs.set(p.dialog, { key: p.dialog, title: p.title, languages: p.languages, enabled: true, ready: true, source, layout: {}, versions: [], ended: {}, original: source, ...o }) }
+  const countAsks = (r) => { r.open_asks = db.asks.filter((x) => x.conversation_id === r.id && x.state === 'open').length }
+  const askFrame = (q) => { frame({ kind: 'ask', id: q.id, ref: q.id, conversation_id: q.conversation_id, message_id: q.message_id, state: q.state }); const r = db.conversations.find((x) => x.id === q.conversation_id); countAsks(r); rowFrame(r) }
+  const newAsk = (r, ask, o = {}) => {
+    const q = { id: id(), conversation_id: r.id, customer_id: r.customer.id, message_id: '', dialog: null, ask, state: 'open', value: null, answered_at: null, answered_via: '', answered_by: null, tries: 0, expires_at: iso(now() + 3 * day), remind_at: ask.remind ? iso(now() + day) : null, correctable_until: null, created_by: { id: miriam.id, name: miriam.name }, created_at: iso(now()), page_url: 'https://rufweite.berger.example/a/7kq49f2mx3yz', language: 'de', ...o }
+    db.asks.push(q)
+    const ch = o.channel ?? r.channel_kind
+    const rendered = render(ask, o.text ?? '', q.language, ch === 'telegram' ? 'telegram' : ch, true)
+    const m = msg(r, { channel: ch, direction: 'out', author: q.dialog ? 'machine' : 'staff', author_name: q.dialog ? 'Assistent' : miriam.name, text: rendered.text, choices: rendered.choices.map(({ label }) => ({ label })), client_id: o.client_id ?? '', delivery: o.delivery ?? sent('delivered', q.created_at), sent_at: q.created_at })
+    m.ask_id = q.id
+    q.message_id = m.id
+    countAsks(r)
+    return { q, m }
+  }
+  function answerAsk(q, value, by, via, text) {
+    const r = db.conversations.find((x) => x.id === q.conversation_id)
+    Object.assign(q, { state: 'answered', value, answered_at: iso(now()), answered_via: via, answered_by: by })
+    let m
+    if (by.kind === 'customer') { m = msg(r, { channel: via, text }); m.answers_id = q.id; r.unread++; messageFrame(m) }
+    askFrame(q)
+    return q
+  }
+  if (!fresh) for (const [n, p] of ready.entries()) putDialog(p, { enabled: n < 2, ended: [{ done: 41, handed: 9, expired: 4 }, { handed: 12 }, {}][n] })
+  if (!empty && !fresh) {
+    putDialog(broken('de'), { enabled: false, ready: false, ended: {}, versions: [{ version: 1, at: ago(3 * day), by: { id: miriam.id, name: miriam.name }, enabled: true, source: toSource({ ...broken('de'), title: { de: 'Schaden', en: 'Claim' } }) }, { version: 2, at: ago(2 * hour), by: { id: leyla.id, name: leyla.name }, enabled: false, source: toSource(broken('de')) }] })
+    const kfz = db.conversations.find((r) => r.subject === 'Baufinanzierung, Unterlagen')
+    const open1 = newAsk(kfz, templates[4].ask, { created_at: ago(26 * hour), created_by: { id: miriam.id, name: miriam.name } })
+    void open1
+    const answered = newAsk(kfz, templates[0].ask, { created_at: ago(4 * hour), text: 'Guten Tag, Herr Olszewski, wir haben Donnerstag, 14:30 Uhr, für Sie frei.' })
+    Object.assign(answered.q, { state: 'answered', value: { yes: true }, answered_at: ago(3 * hour), answered_via: 'telegram', answered_by: { kind: 'customer' }, correctable_until: iso(now() + day) })
+    msg(kfz, { channel: 'telegram', text: 'Ja, passt', sent_at: ago(3 * hour) }).answers_id = answered.q.id
+    countAsks(kfz)
+    // A dialog that runs: its machine asked, and nobody has answered yet.
+    const run = db.conversations.find((r) => r.subject === 'Hausrat nach Umzug')
+    const inst = { id: id(), dialog: { key: 'confirm-appointment', title: ready[0].title, version: 1 }, status: 'asking', step: 'fits', variables: { car: 'Golf' }, started_at: ago(hour), updated_at: ago(hour), wake_at: null, outcome: '', conversation_id: run.id }
+    db.instances.push(inst)
+    newAsk(run, { ...ready[0].steps[1].ask, text: { de: 'Können Sie ihn Donnerstag, 14:30 Uhr, abholen?', en: 'Can you pick it up Thursday, 2:30 pm?' } }, { created_at: ago(hour), dialog: { instance_id: inst.id, key: inst.dialog.key, title: inst.dialog.title, step: 'fits' }, created_by: null, text: 'Guten Tag, hier ist der automatische Assistent. Ihr Golf ist fertig.' })
+    run.dialog = { key: inst.dialog.key, title: inst.dialog.title, status: 'asking' }
+  }
   const firstNames = ['Anna', 'Ben', 'Clara', 'David', 'Emine', 'Felix', 'Greta', 'Hasan', 'Ida', 'Jan'], lastNames = ['Schmidt', 'Yılmaz', 'Novak', 'Fischer', 'Weber', 'Öztürk', 'Wagner', 'Kowalski', 'Hoffmann', 'Şahin']
   for (let i = 0; i < rows; i++) {
     const c = { id: id(), name: `${firstNames[i % 10]} ${lastNames[(i / 10 | 0) % 10]} ${i}` }
@@ -233,10 +277,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const de = db.language === 'de'
     return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
   }
-  const custOut = (c) => ({ ...c, conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
+  const custOut = (c) => ({ ...c, open_asks: db.asks.filter((x) => x.customer_id === c.id && x.state === 'open').map(askOut).reverse(), conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
   const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: db.org }, totp_enabled: db.totp, public_url: '' } }
   const fold = (s) => (s ?? '').normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
-  const strip = (m) => { const { gone, ...rest } = m; return rest }
+  const strip = (m) => { const { gone, ask_id, answers_id, ...rest } = m; const q = (k) => { const x = k && db.asks.find((y) => y.id === k); return x ? askOut(x) : null }; return { choices: [], ...rest, ask: q(ask_id), answers: q(answers_id) } }
 
   function list(items, q, limit0 = 50) {
     const from = Number(q.get('cursor') || 0), limit = Number(q.get('limit') || limit0)
@@ -321,6 +365,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (path === '/mock/burst') { const rs = db.conversations.filter((r) => r.status === 'open').slice(0, 400); let i = 0; const end = now() + (b.ms ?? 2000); const tick = () => { if (now() > end) return; for (let k = 0; k < 5; k++) { const r = rs[(i++ * 37) % rs.length]; r.last_message_at = iso(now() + i / 1000); r.last_message = { direction: 'in', author: 'customer', text: `Stoß ${i}` }; rowFrame(r) } setTimeout(tick, 16) }; tick(); return send(204) }
       if (path === '/mock/presence') { const st = db.staff[b.staff ?? 1]; if (!db.presence.has(b.id)) db.presence.set(b.id, new Map()); if (b.state === 'left') db.presence.get(b.id).delete(st.id); else db.presence.get(b.id).set(st.id, { staff: { id: st.id, name: st.name }, state: b.state }); frame({ kind: 'presence', conversation_id: b.id, staff: { id: st.id, name: st.name }, state: b.state }, false); return send(204) }
       if (path === '/mock/colleague') { const r = db.conversations.find((x) => x.id === b.id); const x = msg(r, { direction: 'out', author: 'staff', author_name: db.staff[1].name, text: b.text, delivery: sent('sent', iso(now())) }); if (!b.silent) { messageFrame(x); rowFrame(r) } return send(200, x) }
+      if (path === '/mock/answer') { const q = db.asks.find((x) => x.id === b.id) ?? db.asks.findLast((x) => x.state === 'open'); return send(200, askOut(answerAsk(q, resolve(q.ask, b.text, q.language), { kind: 'customer' }, b.channel ?? 'telegram', b.text))) }
       if (path === '/mock/signout') { db.signedIn = false; return send(204) }
 
       // The demo's customer side
@@ -419,6 +464,51 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         if (!x) return problem(404, 'not_found', 'Gibt es nicht.')
         Object.assign(x, b)
         return send(200, x)
+      }
+      if (a === 'ask-templates') return send(200, { items: templates, next_cursor: '' })
+      if (a === 'calendars') return send(200, { items: [{ key: 'workshop', name: 'Werkstatt Nord', zone: 'Europe/Berlin', free: 7, next: iso(now() + day) }], next_cursor: '' })
+      if (a === 'asks') {
+        if (i === 'preview') { const errors = checkAsk(b.ask, b.language); if (errors.length && !b.ask.text) return problem(422, 'invalid', 'Die Frage ist nicht vollständig.', { errors }); return send(200, { items: b.channels.map((c) => render(b.ask, b.text ?? '', b.language ?? 'de', c)) }) }
+        if (!i) return send(200, list(db.asks.filter((x) => (!q.get('conversation_id') || x.conversation_id === q.get('conversation_id')) && (!q.get('customer_id') || x.customer_id === q.get('customer_id')) && (!q.get('state') || x.state === q.get('state'))).map(askOut).reverse(), q))
+        const x = db.asks.find((y) => y.id === i)
+        if (!x) return problem(404, 'not_found', 'Diese Frage gibt es nicht.')
+        if (!sub) return send(200, askOut(x))
+        if (x.state !== 'open') return problem(409, 'not_open', 'Die Frage ist nicht mehr offen.')
+        if (sub === 'withdraw') { x.state = 'withdrawn'; askFrame(x); return send(200, askOut(x)) }
+        const value = b.value ?? resolve(x.ask, b.text ?? '', x.language)
+        if (!value) return problem(422, 'unclear', 'Das ist keine der Möglichkeiten.', { errors: [{ location: 'body.text', message: 'Das ist keine der Möglichkeiten.' }] })
+        return send(200, askOut(answerAsk(x, value, { kind: 'staff', id: miriam.id, name: miriam.name }, '', '')))
+      }
+      if (a === 'dialog-instances' && sub === 'stop') {
+        const x = db.instances.find((y) => y.id === i)
+        if (!['asking', 'waiting', 'calling'].includes(x.status)) return problem(409, 'over', 'Der Dialog läuft nicht mehr.')
+        x.status = 'stopped'
+        const r = db.conversations.find((y) => y.id === x.conversation_id)
+        r.dialog = null
+        for (const y of db.asks) if (y.dialog?.instance_id === x.id && y.state === 'open') { y.state = 'handed'; askFrame(y) }
+        rowFrame(r)
+        return send(200, x)
+      }
+      if (a === 'dialogs') {
+        if (i === 'check' && m === 'POST') return send(200, check(b.source, db.language))
+        if (i === 'convert' && m === 'POST') return send(200, { source: toSource(b.program) })
+        if (i === 'try' && m === 'POST') { const got = attempt(b.source, b); return got ? send(200, got) : problem(422, 'unreadable', 'Der Text ist nicht lesbar.') }
+        if (!i) return send(200, { items: [...db.dialogs.values()].map(dialogRow), next_cursor: '' })
+        const d = db.dialogs.get(i)
+        if (m === 'PUT') {
+          const c = check(b.source, db.language)
+          if ((d?.versions.length ?? 0) !== b.base_version) return problem(409, 'newer', 'Jemand anders hat inzwischen gespeichert.')
+          if (b.enabled && (c.findings.length || !c.program)) return problem(422, 'findings', 'Der Dialog hat Sackgassen.', { findings: c.findings })
+          const n = d ?? { key: i, ready: false, layout: {}, versions: [], ended: {}, title: {}, languages: [] }
+          n.versions.push({ version: n.versions.length + 1, at: iso(now()), by: { id: miriam.id, name: miriam.name }, enabled: b.enabled, source: b.source })
+          Object.assign(n, { source: b.source, enabled: b.enabled, layout: b.layout ?? n.layout, title: c.program?.title ?? n.title, languages: c.program?.languages ?? n.languages })
+          db.dialogs.set(i, n)
+          return send(200, dialogFull(n))
+        }
+        if (!d) return problem(404, 'not_found', 'Diesen Dialog gibt es nicht.')
+        if (m === 'DELETE') { if (dialogRow(d).running) return problem(409, 'running', 'Der Dialog läuft noch. Übernehmen Sie erst die Gespräche.'); if (d.ready) Object.assign(d, { source: d.original, versions: [] }); else db.dialogs.delete(i); return send(204) }
+        if (sub === 'versions') return p[3] ? send(200, { source: d.versions.find((v) => v.version === Number(p[3])).source }) : send(200, { items: d.versions.map(({ source, ...v }) => v).reverse(), next_cursor: '' })
+        return send(200, dialogFull(d))
       }
       if (a === 'channel-kinds') return send(200, { items: kinds })
       if (a === 'staff') {
@@ -527,6 +617,29 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
           const x = { removed_at: null, id: id(), name: b.name || value, role: b.role ?? 'other', address: { kind: 'email', value }, added_by: db.staff[0].name, added_at: iso(now()), messages: 0 }
           people.push(x); r.participants = people.length; rowFrame(r)
           return send(201, x)
+        }
+        if (sub === 'asks') {
+          const errors = checkAsk(b.ask, b.language)
+          if (errors.length) return problem(422, 'invalid', 'Die Frage ist nicht vollständig.', { errors })
+          const twin = db.messages.get(r.id).find((x) => b.client_id && x.client_id === b.client_id)
+          if (twin) return send(201, askOut(db.asks.find((x) => x.id === twin.ask_id)))
+          const { q, m: x } = newAsk(r, b.ask, { language: b.language ?? 'de', text: b.text, channel: db.channels.find((y) => y.id === b.channel_id)?.kind, client_id: b.client_id })
+          r.waiting_since = null
+          messageFrame(x); rowFrame(r)
+          return send(201, askOut(q))
+        }
+        if (sub === 'dialogs') {
+          if (m === 'GET') return send(200, { items: db.instances.filter((x) => x.conversation_id === r.id).reverse(), next_cursor: '' })
+          const d = db.dialogs.get(b.key), prog = check(d.source).program
+          const lacks = (prog.inputs ?? []).find((x) => x.default === undefined && b.inputs?.[x.name] === undefined)
+          if (lacks) return problem(422, 'invalid', 'Eine Angabe fehlt.', { errors: [{ location: `body.inputs.${lacks.name}`, message: 'Das braucht der Dialog.' }] })
+          const s = prog.steps.find((x) => x.ask)
+          const inst = { id: id(), dialog: { key: d.key, title: d.title, version: d.versions.length || 1 }, status: 'asking', step: s.id, variables: b.inputs ?? {}, started_at: iso(now()), updated_at: iso(now()), wake_at: null, outcome: '', conversation_id: r.id }
+          db.instances.push(inst)
+          r.dialog = { key: d.key, title: d.title, status: 'asking' }
+          const { m: x } = newAsk(r, s.ask, { dialog: { instance_id: inst.id, key: d.key, title: d.title, step: s.id }, created_by: null })
+          messageFrame(x); rowFrame(r)
+          return send(201, inst)
         }
         if (sub === 'presence') {
           if (m === 'GET') return send(200, { items: [...(db.presence.get(r.id)?.values() ?? [])], next_cursor: '' })

@@ -17,12 +17,13 @@ export interface Batch {
   typing: Frame[]
   presence: Frame[]
   mentions: Frame[]
+  asks: Frame[]
   things: Set<string>             // "channel:ID", "staff:ID" …: to be loaded again
 }
 
 /** batch folds frames that came together into what there is to do. */
 export function batch(frames: Frame[]): Batch {
-  const b: Batch = { seq: 0, hello: false, reload: false, conversations: [], messages: new Map(), deliveries: [], typing: [], presence: [], mentions: [], things: new Set() }
+  const b: Batch = { seq: 0, hello: false, reload: false, conversations: [], messages: new Map(), deliveries: [], typing: [], presence: [], mentions: [], asks: [], things: new Set() }
   for (const f of frames) {
     if (f.seq && f.seq > b.seq) b.seq = f.seq
     switch (f.kind) {
@@ -34,6 +35,7 @@ export function batch(frames: Frame[]): Batch {
       case 'typing': b.typing.push(f); break
       case 'presence': b.presence.push(f); break
       case 'mention': b.mentions.push(f); break
+      case 'ask': b.asks.push(f); break
       case 'view': case 'text_block': case 'tag': case 'channel': case 'staff': case 'customer': case 'work_item': b.things.add(`${f.kind}:${f.id ?? ''}`); break
     }
   }

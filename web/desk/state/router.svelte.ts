@@ -5,7 +5,11 @@ class Router {
   search = $state(location.search)
 
   constructor() {
-    addEventListener('popstate', () => this.read())
+    addEventListener('popstate', () => {
+      const to = location.pathname + location.search
+      if (this.guard && !this.guard(to)) { history.pushState(null, '', this.here); return }
+      this.read()
+    })
     document.addEventListener('click', (e) => {
       if (e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
       const a = (e.target as Element).closest?.('a')
@@ -16,13 +20,19 @@ class Router {
     })
   }
 
+  /** Asked before this page is left; false keeps it. Whoever asks the person goes on with go(to) afterwards. */
+  guard: ((to: string) => boolean) | null = null
+  private here = location.href
+
   private read() {
+    this.here = location.href
     this.path = location.pathname
     this.search = location.search
   }
 
   go(to: string, replace = false) {
     if (to === location.pathname + location.search) return
+    if (this.guard && !this.guard(to)) return
     history[replace ? 'replaceState' : 'pushState'](null, '', to)
     this.read()
   }

@@ -1,5 +1,6 @@
 // One open conversation: its facts, its messages, and what this device is still sending.
 import { del, get, post, Problem, type Conversation, type ConversationRow, type Delivery, type DeliveryState, type Message, type Page, type Participant, type PresenceState } from '../../kit/api'
+import type { Instance, Question } from '../../kit/ask'
 import { i18n } from '../../kit/i18n.svelte'
 import { toasts } from '../../kit/toasts.svelte'
 import { session } from './session.svelte'
@@ -83,6 +84,37 @@ export class Talk {
   }
   private forget() { if (this.present.some((x) => Date.now() - x.at > 45_000)) this.present = this.present.filter((x) => Date.now() - x.at <= 45_000) }
 
+  /** The dialog that runs here, with its step. */
+  dialog = $state.raw<Instance | null>(null)
+  private dialogTurn = 0
+  async loadDialogs(runs = !!this.facts?.dialog) {
+    if (!runs) { this.dialog = null; return }
+    const turn = ++this.dialogTurn
+    try {
+      const list = (await get<Page<Instance>>(`/api/v1/conversations/${this.id}/dialogs`)).items
+      if (turn === this.dialogTurn) this.dialog = list.find((x) => x.status === 'asking' || x.status === 'waiting' || x.status === 'calling') ?? null
+    } catch { /* its title stands in the row */ }
+  }
+  async takeOver() {
+    const d = this.dialog
+    if (!d) return
+    this.dialog = null
+    try {
+      await post(`/api/v1/dialog-instances/${d.id}/stop`)
+      toasts.show(i18n.t.tookOver)
+    } catch (e) { this.dialog = d; complain(e) }
+    void this.loadDialogs()
+    void this.reload()
+  }
+  /** withdraw closes a question without an answer. */
+  async withdraw(q: Question) {
+    const set = (x: Question) => { this.messages = this.messages.map((m) => (m.ask?.id === x.id ? { ...m, ask: x } : m)) }
+    set({ ...q, state: 'withdrawn' })
+    try {
+      set(await post<Question>(`/api/v1/asks/${q.id}/withdraw`))
+      toasts.show(i18n.t.askWithdrawn)
+    } catch (e) { set(q); complain(e) }
+  }
   async loadPeople() {
     try { this.people = (await get<Page<Participant>>(`/api/v1/conversations/${this.id}/participants`)).items } catch { /* their names stand in the messages too */ }
   }
@@ -149,6 +181,8 @@ export class Talk {
         get<Conversation>(`/api/v1/conversations/${this.id}`),
         get<Page<Message>>(`/api/v1/conversations/${this.id}/messages?limit=50`),
       ])
+      if (facts.dialog) await this.loadDialogs(true)   // before it is shown, so that nothing moves
+      else this.dialog = null
       this.facts = facts
       const first = this.messages.length === 0
       this.take(page.items)
@@ -214,6 +248,7 @@ export class Talk {
   private row(row: ConversationRow) {
     if (row.id !== this.id || !this.facts) return
     const changed = row.last_message_at !== this.facts.last_message_at
+    if ((row.dialog?.key ?? '') + (row.dialog?.status ?? '') !== (this.facts.dialog?.key ?? '') + (this.facts.dialog?.status ?? '')) void this.loadDialogs(!!row.dialog)
     const people = row.participants !== undefined && row.participants !== this.facts.participants
     this.facts = { ...this.facts, ...row, suggestion: row.suggestion === undefined ? this.facts.suggestion : row.suggestion }
     if (people) void this.loadPeople()
@@ -231,6 +266,10 @@ export class Talk {
     for (const d of b.deliveries) if (d.conversation_id === this.id && d.message_id && d.state) {
       this.messages = fate(this.messages, d.message_id, d.state as DeliveryState)
       if (!ids.includes(d.message_id)) ids.push(d.message_id)
+    }
+    for (const a of b.asks) if (a.conversation_id === this.id) {
+      if (a.message_id && this.messages.some((m) => m.id === a.message_id) && !ids.includes(a.message_id)) ids.push(a.message_id)
+      void this.loadDialogs()
     }
     for (const t of b.typing) if (t.conversation_id === this.id && t.by !== session.now?.user.name) {
       this.typing = t.by ?? 'customer'
