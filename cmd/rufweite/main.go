@@ -53,6 +53,7 @@ type cli struct {
 	User    userCmd    `cmd:"" help:"Members of staff."`
 	Token   tokenCmd   `cmd:"" help:"API tokens."`
 	Channel channelCmd `cmd:"" help:"Channels."`
+	Check   checkCmd   `cmd:"" help:"Prove that dialogs have no dead ends; exit 1 with a story of each that there is."`
 	Balance balanceCmd `cmd:"" help:"Prove that received = processed + quarantined + pending; exit 1 if not."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database up to date and exit."`
 	Backup  backupCmd  `cmd:"" help:"Copy database and files to a new directory, also while the server runs."`

@@ -38,6 +38,7 @@ type Command struct {
 	Balance     *struct{}    `json:"balance,omitempty"`
 	Doctor      *struct{}    `json:"doctor,omitempty"`
 	Backup      *Backup      `json:"backup,omitempty"`
+	Check       *Check       `json:"check,omitempty"`
 }
 
 // UserAdd adds a member of staff.
@@ -115,6 +116,8 @@ func (c *Core) Run(ctx context.Context, cmd Command, out io.Writer) error {
 		return c.doctor(ctx, o, out)
 	case cmd.Backup != nil:
 		return c.backup(ctx, cmd.Backup.To, out)
+	case cmd.Check != nil:
+		return c.check(ctx, o, *cmd.Check, out)
 	}
 	return errors.New("no command")
 }

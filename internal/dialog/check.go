@@ -523,10 +523,10 @@ func (c *checker) question(a *analysis, i int) {
 		a.bad("ask", i, join(path, f.path), c.f("the question's %s", "an der Frage: %s", f.message), f.remedy)
 	}
 	if q.Expires.Std() > maxExpiry {
-		a.bad("expiry", i, path+".expires", c.f("the question stays open for %s", "die Frage bleibt %s offen", q.Expires), c.f("366d is the most", "366d ist das Höchste"))
+		a.bad("expiry", i, path+".expires", c.f("the question stays open for %s", "die Frage bleibt %s offen", c.span(q.Expires.Std())), c.f("366d is the most", "366d ist das Höchste"))
 	}
 	if q.Remind > 0 && q.Remind.Std() >= expiry(q) {
-		a.bad("expiry", i, path+".remind", c.f("the reminder would come after %s, when the question has expired (%s)", "die Erinnerung käme nach %s, wenn die Frage abgelaufen ist (%s)", q.Remind, ask.Duration(expiry(q))), c.f("remind earlier, or let it expire later", "erinnern Sie früher, oder lassen Sie sie später ablaufen"))
+		a.bad("expiry", i, path+".remind", c.f("the reminder would come after %s, when the question has expired (%s)", "die Erinnerung käme nach %s, wenn die Frage abgelaufen ist (%s)", c.span(q.Remind.Std()), c.span(expiry(q))), c.f("remind earlier, or let it expire later", "erinnern Sie früher, oder lassen Sie sie später ablaufen"))
 	}
 	if q.Default != nil {
 		if s.Expired != "" {
@@ -635,9 +635,9 @@ func (c *checker) wait(a *analysis, i int) {
 	path := at(i) + ".wait"
 	switch {
 	case w.For.Std() > maxWait:
-		a.bad("wait", i, path+".for", c.f("it waits %s", "es wartet %s", w.For), c.f("180d is the most", "180d ist das Höchste"))
+		a.bad("wait", i, path+".for", c.f("it waits %s", "es wartet %s", c.span(w.For.Std())), c.f("180d is the most", "180d ist das Höchste"))
 	case w.Most.Std() > maxWait:
-		a.bad("wait", i, path+".most", c.f("it waits up to %s", "es wartet bis zu %s", w.Most), c.f("180d is the most", "180d ist das Höchste"))
+		a.bad("wait", i, path+".most", c.f("it waits up to %s", "es wartet bis zu %s", c.span(w.Most.Std())), c.f("180d is the most", "180d ist das Höchste"))
 	case (w.Until != "" || w.Open) && w.Most == 0:
 		a.bad("wait", i, path, c.f("it is not said how long it waits at most", "es ist nicht gesagt, wie lange es höchstens wartet"), c.f("add most: for example 60d", "fügen Sie most: hinzu, etwa 60d"))
 	}
@@ -1425,24 +1425,17 @@ func (c *checker) late(a *analysis, i int, g group, report func(rule, path, lang
 	if g.caps.Templates {
 		remedy += c.f(", or late: template:NAME with an approved template", ", oder late: template:NAME mit einer freigegebenen Vorlage")
 	}
-	window := ask.Duration(g.caps.Window)
+	window := c.span(g.caps.Window)
 	switch {
 	case (s.Say != nil || s.Ask != nil) && a.elapsed[i] > g.caps.Window:
-		report("reply", at(i), "", fault{step: i, code: "window"}, c.f("the customer's last message may be %s old here, and after %s nobody may write freely", "die letzte Nachricht des Kunden kann hier %s her sein, und nach %s darf niemand mehr frei schreiben", round(a.elapsed[i]), window), remedy)
+		report("reply", at(i), "", fault{step: i, code: "window"}, c.f("the customer's last message may be %s old here, and after %s nobody may write freely", "die letzte Nachricht des Kunden kann hier %s her sein, und nach %s darf niemand mehr frei schreiben", c.span(a.elapsed[i]), window), remedy)
 	case s.Ask != nil && s.Ask.Remind > 0 && a.elapsed[i]+s.Ask.Remind.Std() > g.caps.Window:
-		report("reply", at(i)+".ask.remind", "", fault{step: i, code: "remind"}, c.f("the reminder comes after %s, and after %s nobody may write freely", "die Erinnerung kommt nach %s, und nach %s darf niemand mehr frei schreiben", s.Ask.Remind, window), remedy)
+		report("reply", at(i)+".ask.remind", "", fault{step: i, code: "remind"}, c.f("the reminder comes after %s, and after %s nobody may write freely", "die Erinnerung kommt nach %s, und nach %s darf niemand mehr frei schreiben", c.span(s.Ask.Remind.Std()), window), remedy)
 	case s.Dialog != "":
 		if sub := c.sub(s.Dialog); sub != nil && sub.firstLate >= 0 && a.elapsed[i] > 0 && a.elapsed[i]+sub.firstLate > g.caps.Window && sub.firstLate <= g.caps.Window {
-			report("reply", at(i)+".run", "", fault{step: i, code: "window"}, c.f("when %s speaks first, the customer's last message may be %s old, and after %s nobody may write freely", "wenn %s zuerst spricht, kann die letzte Nachricht des Kunden %s her sein, und nach %s darf niemand mehr frei schreiben", c.quote(s.Dialog), round(a.elapsed[i]+sub.firstLate), window), c.f("let the customer answer before, or give the first steps of %s late: elsewhere", "lassen Sie den Kunden vorher antworten, oder geben Sie den ersten Schritten von %s late: elsewhere", c.quote(s.Dialog)))
+			report("reply", at(i)+".run", "", fault{step: i, code: "window"}, c.f("when %s speaks first, the customer's last message may be %s old, and after %s nobody may write freely", "wenn %s zuerst spricht, kann die letzte Nachricht des Kunden %s her sein, und nach %s darf niemand mehr frei schreiben", c.quote(s.Dialog), c.span(a.elapsed[i]+sub.firstLate), window), c.f("let the customer answer before, or give the first steps of %s late: elsewhere", "lassen Sie den Kunden vorher antworten, oder geben Sie den ersten Schritten von %s late: elsewhere", c.quote(s.Dialog)))
 		}
 	}
-}
-
-func round(d time.Duration) ask.Duration {
-	if d > 24*time.Hour {
-		return ask.Duration(d.Round(time.Hour))
-	}
-	return ask.Duration(d.Round(time.Minute))
 }
 
 // rendering makes a finding of what the rendering could not do; rule "" = nothing to find.

@@ -3,7 +3,9 @@ package dialog
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
@@ -149,4 +151,25 @@ func distance(a, b string) int {
 		}
 	}
 	return rows[len(x)][len(y)]
+}
+
+// span is a duration in words: "3 days", "36 Stunden".
+func (t tongue) span(d time.Duration) string {
+	one := func(n int, en, ens, de, des string) string {
+		if n == 1 {
+			return "1 " + t.f(en, de)
+		}
+		return strconv.Itoa(n) + " " + t.f(ens, des)
+	}
+	const day = 24 * time.Hour
+	switch {
+	case d >= day && d%day == 0, d > 14*day:
+		return one(int(d/day), "day", "days", "Tag", "Tage")
+	case d >= time.Hour && d%time.Hour == 0, d > 6*time.Hour:
+		return one(int(d/time.Hour), "hour", "hours", "Stunde", "Stunden")
+	case d >= time.Minute:
+		return one(int(d/time.Minute), "minute", "minutes", "Minute", "Minuten")
+	default:
+		return one(int(d/time.Second), "second", "seconds", "Sekunde", "Sekunden")
+	}
 }

@@ -57,19 +57,19 @@ func (c *checker) leaves(a *analysis, b back) []string {
 		q := c.question1(a, s)
 		switch b.e.what {
 		case expires:
-			return []string{q + c.f(": nobody answers for %s.", ": %s lang antwortet niemand.", ask.Duration(expiry(s.Ask)))}
+			return []string{q + c.f(": nobody answers for %s.", ": %s lang antwortet niemand.", c.span(expiry(s.Ask)))}
 		case misses:
 			return []string{q + c.f(": two answers are not understood.", ": zwei Antworten werden nicht verstanden.")}
 		}
 		if s.Ask.Default != nil {
-			return []string{q + c.f(": the customer answers, or nobody does for %s and the default counts.", ": der Kunde antwortet, oder %s lang niemand und die Vorgabe zählt.", ask.Duration(expiry(s.Ask)))}
+			return []string{q + c.f(": the customer answers, or nobody does for %s and the default counts.", ": der Kunde antwortet, oder %s lang niemand und die Vorgabe zählt.", c.span(expiry(s.Ask)))}
 		}
 		if s.Ask.Optional {
 			return []string{q + c.f(": the customer answers, or leaves it out.", ": der Kunde antwortet oder lässt es aus.")}
 		}
 		return []string{q + c.f(": the customer answers.", ": der Kunde antwortet.")}
 	case s.Say != nil:
-		return []string{c.f("The assistant says %s.", "Der Assistent sagt %s.", c.quote(c.words(a, s.Say)))}
+		return []string{c.f("The assistant says: %s", "Der Assistent sagt: %s", c.quote(c.words(a, s.Say)))}
 	case s.Branch != nil:
 		if b.e.label == "" {
 			return []string{c.f("At %s none of the conditions is true.", "Bei %s stimmt keine der Bedingungen.", c.quote(s.ID))}
@@ -96,11 +96,11 @@ func (c *checker) leaves(a *analysis, b back) []string {
 		}
 		switch w := s.Wait; {
 		case w.Open:
-			return []string{c.f("The next business hour comes (after %s at most).", "Die nächste Geschäftszeit kommt (nach höchstens %s).", w.Most)}
+			return []string{c.f("The next business hour comes (after %s at most).", "Die nächste Geschäftszeit kommt (nach höchstens %s).", c.span(w.Most.Std()))}
 		case w.Until != "":
-			return []string{c.f("Time passes until %s (%s at most).", "Zeit vergeht bis %s (höchstens %s).", clip(w.Until, 60), w.Most)}
+			return []string{c.f("Time passes until %s (%s at most).", "Zeit vergeht bis %s (höchstens %s).", clip(w.Until, 60), c.span(w.Most.Std()))}
 		default:
-			return []string{c.f("%s pass.", "%s vergehen.", w.For)}
+			return []string{c.f("%s pass.", "%s vergehen.", c.span(w.For.Std()))}
 		}
 	case s.Dialog != "":
 		return []string{c.f("The dialog %s runs.", "Der Dialog %s läuft.", c.quote(s.Dialog))}
@@ -115,7 +115,7 @@ func (c *checker) arrives(a *analysis, i int) string {
 	case s.Ask != nil:
 		return c.question1(a, s) + "."
 	case s.Say != nil:
-		return c.f("The assistant says %s.", "Der Assistent sagt %s.", c.quote(c.words(a, s.Say)))
+		return c.f("The assistant says: %s", "Der Assistent sagt: %s", c.quote(c.words(a, s.Say)))
 	}
 	return c.f("Step %s (%s).", "Schritt %s (%s).", c.quote(s.ID), s.Kind())
 }

@@ -183,10 +183,10 @@ func (s *Step) puts() []string {
 	return append(out, sorted(s.Out)...)
 }
 
-func sorted[V any](m map[string]V) []string {
+func sorted[K ~string, V any](m map[K]V) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
-		out = append(out, k)
+		out = append(out, string(k))
 	}
 	sort.Strings(out)
 	return out
