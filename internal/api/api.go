@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -24,10 +25,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/dialog"
 	"github.com/rufweite/rufweite/internal/intake"
 	"github.com/rufweite/rufweite/internal/live"
 	"github.com/rufweite/rufweite/internal/outbox"
@@ -41,6 +44,9 @@ type Options struct {
 	Blobs          *blob.Store
 	Intake         *intake.Intake
 	Outbox         *outbox.Outbox
+	Asks           *ask.Store
+	Dialogs        *dialog.Store
+	AllMedia       func() map[channel.Kind]channel.Medium // every kind of channel, built or planned
 	Log            *slog.Logger
 	Now            func() time.Time
 	PublicURL      string         // as configured; "" = as each request says
@@ -56,6 +62,10 @@ type Options struct {
 	Proxied func(html string, image func(src string) string) string
 	// Probe asks a channel's provider whether it works and records the result.
 	Probe func(ctx context.Context, c account.Channel) error
+	// Answers are the questions behind the answer page; nil = there is none.
+	Answers Answers
+	// StoreAnswer keeps a file that was uploaded there and gives its attachment id; nil = as any attachment.
+	StoreAnswer func(ctx context.Context, org, name, mediaType string, r io.Reader) (string, error)
 	// Extra are further handlers, by pattern (the demo's).
 	Extra map[string]http.Handler
 	// FrameOptions relaxes who may frame the desk: the demo shows it beside the customer. "" = nobody.
@@ -75,6 +85,8 @@ type Server struct {
 	online  presence
 	looking looking
 	chats   chats
+
+	answerPages answerPages
 }
 
 // humaErrors makes huma's own errors Problems. It is a setting of the whole process.
@@ -108,6 +120,8 @@ func New(o Options) *Server {
 	s.matterRoutes()
 	s.workplaceRoutes()
 	s.searchRoutes()
+	s.askRoutes()
+	s.dialogRoutes()
 	s.customerRoutes()
 	s.channelRoutes()
 	s.staffRoutes()
@@ -115,6 +129,7 @@ func New(o Options) *Server {
 	s.fileRoutes()
 	s.liveRoutes()
 	s.chatRoutes()
+	s.answerRoutes()
 	s.mux.HandleFunc("/in/{kind}/{id}", s.serveInbound)
 	s.mux.HandleFunc("/in/{kind}/{id}/{rest...}", s.serveInbound)
 	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {

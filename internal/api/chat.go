@@ -25,6 +25,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/chat"
@@ -32,6 +33,7 @@ import (
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/org"
+	"github.com/rufweite/rufweite/internal/outbox"
 )
 
 // The door of web chats, /chat/{channel}/…: for pages of other sites, without cookies, outside /api/v1. Every call is
@@ -336,6 +338,13 @@ type chatMessage struct {
 	Person   bool   `json:"person"`   // asks for a person
 	Name     string `json:"name"`     // as the page calls the visitor; a claim
 	Language string `json:"language"`
+	// Choice is a button that was pressed, of a message that offers it.
+	Choice *chatChoice `json:"choice"`
+}
+
+type chatChoice struct {
+	Message string `json:"message"` // id
+	Data    string `json:"data"`
 }
 
 // chatBody reads a message: JSON, or a form with the JSON as "message" and files as "file".
@@ -446,7 +455,9 @@ func (s *Server) chatWrite(w http.ResponseWriter, r *http.Request, v *visitor) e
 		p := invalid("body.text", textIn(lang, fmt.Sprintf("Ihre Nachricht hat %d Zeichen, höchstens %d sind möglich. Teilen Sie sie bitte auf, oder hängen Sie eine Datei an.", n, chatTextMax), fmt.Sprintf("Your message has %d characters, at most %d are possible. Please split it, or attach a file.", n, chatTextMax)))
 		p.Code = "too_long"
 		return p
-	case n == 0 && len(files) == 0 && !m.Person:
+	case m.Choice != nil && (n > 0 || len(files) > 0 || m.Person):
+		return invalid("body.choice", textIn(lang, "Ein Knopf hat keinen Text und keine Dateien.", "A button has no text and no files."))
+	case n == 0 && len(files) == 0 && !m.Person && m.Choice == nil:
 		p := invalid("body.text", textIn(lang, "Die Nachricht ist leer.", "The message is empty."))
 		p.Code = "empty"
 		return p
@@ -460,7 +471,23 @@ func (s *Server) chatWrite(w http.ResponseWriter, r *http.Request, v *visitor) e
 		delete(said, "person")
 	}
 	quoted := ""
-	if m.ReplyTo != "" {
+	if m.Choice != nil {
+		entry, err := s.chatEntry(ctx, v, m.Choice.Message)
+		if err != nil {
+			return err
+		}
+		label := ""
+		if entry != nil {
+			label = offered(entry.Offer, m.Choice.Data)
+		}
+		if label == "" { // only what was offered can be pressed
+			p := invalid("body.choice", textIn(lang, "Diesen Knopf gibt es hier nicht mehr. Schreiben Sie Ihre Antwort einfach.", "This button is no longer here. Just write your answer."))
+			p.Code = "no_such_choice"
+			return p
+		}
+		said["choice"] = map[string]string{"data": m.Choice.Data, "label": label}
+		quoted = entry.ExternalID
+	} else if m.ReplyTo != "" {
 		entry, err := s.chatEntry(ctx, v, m.ReplyTo)
 		if err != nil {
 			return err
@@ -510,6 +537,31 @@ func (s *Server) chatWrite(w http.ResponseWriter, r *http.Request, v *visitor) e
 	}
 	writeJSON(w, status, map[string]any{"client_id": m.ClientID, "accepted_at": s.Now().UTC(), "duplicate": fresh == 0})
 	return nil
+}
+
+// offered gives the label of something that a message offers to press, "" if it does not.
+func offered(o outbox.Offer, data string) string {
+	if data == "" {
+		return ""
+	}
+	for _, c := range o.Choices {
+		if c.Data == data {
+			return c.Label
+		}
+	}
+	var form ask.View
+	if len(o.Form) == 0 || json.Unmarshal(o.Form, &form) != nil {
+		return ""
+	}
+	switch form.Input {
+	case "buttons", "radio":
+		for _, c := range form.Options {
+			if c.Data == data {
+				return c.Label
+			}
+		}
+	}
+	return ""
 }
 
 // chatRaw writes a request as the driver reads it.
@@ -585,6 +637,9 @@ type chatJSON struct {
 	Files     []chatFileJSON  `json:"attachments"`
 	Quote     *chatQuoteJSON  `json:"quote,omitempty"`
 	Reactions json.RawMessage `json:"-"`
+	// Choices are buttons under the message, Form its fields (package ask, View).
+	Choices []channel.Choice `json:"choices,omitempty"`
+	Form    json.RawMessage  `json:"form,omitempty"`
 }
 
 type chatFileJSON struct {
@@ -619,6 +674,9 @@ func (s *Server) chatJSON(org string, e chat.Entry) chatJSON {
 		if f.State == conversation.Stored {
 			j.Files = append(j.Files, chatFileJSON{f.ID, f.Name, f.MediaType, f.Size, s.signedFile(org, f.ID)})
 		}
+	}
+	if !e.In {
+		j.Choices, j.Form = e.Offer.Choices, e.Offer.Form
 	}
 	if q := e.Quote; q != nil {
 		text := []rune(q.Text)

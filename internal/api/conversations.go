@@ -12,11 +12,13 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/dialog"
 	"github.com/rufweite/rufweite/internal/intake"
 	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/outbox"
@@ -52,6 +54,17 @@ type RowJSON struct {
 	JoinedInto   string     `json:"joined_into" doc:"the conversation that its messages were moved to"`
 	CreatedAt    time.Time  `json:"created_at"`
 	Hits         []HitJSON  `json:"hits,omitempty" doc:"with q: where it was found"`
+	OpenAsks     int        `json:"open_asks" doc:"questions that the customer has not answered yet"`
+	Dialog       *RunsJSON  `json:"dialog" doc:"the dialog that runs in it"`
+}
+
+// RunsJSON is a dialog that runs.
+type RunsJSON struct {
+	Instance string    `json:"instance_id"`
+	Key      string    `json:"key"`
+	Title    ask.Texts `json:"title"`
+	Status   string    `json:"status" enum:"asking,waiting,calling"`
+	Step     string    `json:"step"`
 }
 
 func rowJSON(r conversation.Row, survivors map[string]string) RowJSON {
@@ -89,9 +102,31 @@ func (s *Server) rows(ctx context.Context, q db.Querier, rows []conversation.Row
 			return nil, err
 		}
 	}
+	conversations := make([]string, len(rows))
+	for i, r := range rows {
+		conversations[i] = r.ID
+	}
+	open, err := ask.CountOpen(ctx, q, conversations)
+	if err != nil {
+		return nil, err
+	}
+	running, err := dialog.RunningIn(ctx, q, conversations)
+	if err != nil {
+		return nil, err
+	}
+	titles := map[string]ask.Texts{}
+	if len(running) > 0 {
+		if titles, err = s.Dialogs.Titles(ctx, q); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]RowJSON, len(rows))
 	for i, r := range rows {
 		out[i] = rowJSON(r, to)
+		out[i].OpenAsks = open[r.ID]
+		if d, ok := running[r.ID]; ok {
+			out[i].Dialog = &RunsJSON{d.ID, d.Dialog, titles[d.Dialog], string(d.Status), d.Step()}
+		}
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -55,6 +56,7 @@ type CustomerJSON struct {
 	Addresses     []AddressJSON `json:"addresses"`
 	Conversations []RowJSON     `json:"conversations"`
 	Merged        []MergedJSON  `json:"merged"`
+	OpenAsks      []*AskJSON    `json:"open_asks" doc:"questions that wait for an answer, the newest first"`
 }
 
 func addressesJSON(list []customer.Address) []AddressJSON {
@@ -106,6 +108,16 @@ func (s *Server) customer(ctx context.Context, id string) (*body[CustomerJSON], 
 	out := &body[CustomerJSON]{CustomerJSON{ID: c.ID, Name: c.Name, Language: c.Language, Notes: c.Notes, CreatedAt: c.CreatedAt, LastSeenAt: moment(c.SeenAt), Addresses: addressesJSON(addrs), Merged: []MergedJSON{}}}
 	if out.Body.Conversations, err = s.rows(ctx, o, rows); err != nil {
 		return nil, s.fail(ctx, err)
+	}
+	out.Body.OpenAsks = []*AskJSON{}
+	if who(ctx).Role != auth.Partner {
+		open, err := ask.Questions(ctx, o, ask.Filter{Customers: ids, State: ask.Open}, "", 50)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		for _, a := range open {
+			out.Body.OpenAsks = append(out.Body.OpenAsks, s.askJSON(a))
+		}
 	}
 	for _, m := range c.Merged {
 		out.Body.Merged = append(out.Body.Merged, MergedJSON(m))

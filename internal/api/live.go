@@ -17,7 +17,6 @@ import (
 
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/conversation"
-	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/live"
 )
@@ -61,19 +60,21 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 		}
 	}
 	rows := map[string]conversation.Row{}
-	survivors := map[string]string{}
+	shown := map[string]RowJSON{}
 	if len(ids) > 0 {
 		list, err := conversation.ByIDs(ctx, o, ids, "")
 		if err != nil {
 			return nil, err
 		}
-		customers := make([]string, 0, len(list))
 		for _, r := range list {
 			rows[r.ID] = r
-			customers = append(customers, r.Customer)
 		}
-		if survivors, err = customer.Survivors(ctx, o, customers); err != nil {
+		items, err := s.rows(ctx, o, list)
+		if err != nil {
 			return nil, err
+		}
+		for _, j := range items {
+			shown[j.ID] = j
 		}
 	}
 	out := make([]live.Frame, len(entries))
@@ -85,7 +86,7 @@ func (s *Server) Render(ctx context.Context, o db.Org, entries []db.Entry) ([]li
 		r, ok := rows[datas[i].Conversation]
 		if e.Kind == "conversation" {
 			if ok {
-				j := rowJSON(r, survivors)
+				j := shown[r.ID]
 				f.Row = &j
 			}
 		} else {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -77,7 +78,7 @@ func (s *Server) matterRoutes() {
 			if err != nil {
 				return err
 			}
-			return outbox.Moved(ctx, tx, moved, a.ID)
+			return takeAlong(ctx, tx, moved, a.ID)
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -94,7 +95,7 @@ func (s *Server) matterRoutes() {
 			if err != nil {
 				return err
 			}
-			return outbox.Moved(ctx, tx, moved, b.ID)
+			return takeAlong(ctx, tx, moved, b.ID)
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -117,7 +118,7 @@ func (s *Server) matterRoutes() {
 			if fresh, err = conversation.Split(ctx, tx, in.ID, in.Body.MessageIDs, in.Body.Subject, actor(who(ctx)), s.Now()); err != nil {
 				return err
 			}
-			return outbox.Moved(ctx, tx, in.Body.MessageIDs, fresh.ID)
+			return takeAlong(ctx, tx, in.Body.MessageIDs, fresh.ID)
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -142,7 +143,7 @@ func (s *Server) matterRoutes() {
 			if err != nil {
 				return err
 			}
-			return outbox.Moved(ctx, tx, moved, from)
+			return takeAlong(ctx, tx, moved, from)
 		})
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -278,4 +279,12 @@ func (s *Server) matterRoutes() {
 		err = o.Write(ctx, func(tx *db.Tx) error { return customer.Rule(ctx, tx, in.ID, "", "", s.Now()) })
 		return nil, s.fail(ctx, err)
 	})
+}
+
+// takeAlong lets what belongs to messages follow them to another conversation.
+func takeAlong(ctx context.Context, tx *db.Tx, messages []string, to string) error {
+	if err := outbox.Moved(ctx, tx, messages, to); err != nil {
+		return err
+	}
+	return ask.Moved(ctx, tx, messages, to)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -113,6 +114,15 @@ type MessageJSON struct {
 	QuotedFrom     *int             `json:"quoted_from" doc:"where in text earlier messages begin to be quoted, in UTF-16 units; null: nowhere"`
 	Authentication json.RawMessage  `json:"authentication,omitempty" doc:"e-mail: how the sender was judged: result, spf, dkim, dmarc, domain"`
 	MovedFrom      string           `json:"moved_from" doc:"the conversation that it was joined or split from"`
+	Ask            *AskJSON         `json:"ask" doc:"the question that it puts"`
+	Answers        *AskJSON         `json:"answers" doc:"the question that it answered"`
+	Choices        []OfferedJSON    `json:"choices" doc:"what it offers to press, as the customer sees it"`
+}
+
+// OfferedJSON is something to press under a message.
+type OfferedJSON struct {
+	Label       string `json:"label"`
+	Description string `json:"description"`
 }
 
 // AudienceJSON says who outside the house may see a message.
@@ -157,6 +167,18 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 		return nil, err
 	}
 	quotes, err := conversation.MessagesByID(ctx, q, quoted)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(list))
+	for i, m := range list {
+		ids[i] = m.ID
+	}
+	put, answered, err := ask.ByMessages(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
+	offers, err := outbox.Offers(ctx, q, out)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +232,16 @@ func (s *Server) messages(ctx context.Context, q db.Querier, list []conversation
 		if m.QuotedFrom > 0 && m.QuotedFrom < len(j.Text) {
 			n := channel.Length(j.Text[:m.QuotedFrom], channel.UTF16)
 			j.QuotedFrom = &n
+		}
+		if a, ok := put[m.ID]; ok {
+			j.Ask = s.askJSON(a)
+		}
+		if a, ok := answered[m.ID]; ok {
+			j.Answers = s.askJSON(a)
+		}
+		j.Choices = []OfferedJSON{}
+		for _, c := range offers[m.ID].Choices {
+			j.Choices = append(j.Choices, OfferedJSON{c.Label, c.Description})
 		}
 		if d, ok := deliveries[m.ID]; ok {
 			j.Delivery = s.deliveryJSON(ctx, d)

@@ -28,6 +28,7 @@ import (
 
 	"github.com/rufweite/rufweite/internal/account"
 	"github.com/rufweite/rufweite/internal/api"
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/channel"
@@ -37,6 +38,7 @@ import (
 	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/dialog"
 	"github.com/rufweite/rufweite/internal/fetch"
 	"github.com/rufweite/rufweite/internal/intake"
 	"github.com/rufweite/rufweite/internal/jobs"
@@ -104,6 +106,9 @@ type App struct {
 	Hub    *live.Hub
 	API    *api.Server
 	Jobs   *jobs.Jobs
+
+	Asks    *ask.Store
+	Dialogs *dialog.Store
 
 	httpAddr, smtpAddr net.Addr
 	node               string
@@ -185,6 +190,9 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 		},
 	})
 	a.Outbox = outbox.New(a.DB, a.Accounts, a.Blobs, a.env, core.Now, a.node, log)
+	a.Asks = ask.NewStore(ask.StoreOptions{DB: a.DB, Accounts: a.Accounts, Outbox: a.Outbox, Now: core.Now, URL: a.answerURL, Company: company, Log: log})
+	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(c.Drivers), Company: company, Staff: a.staffOf, Unit: unitOf})
+	a.Intake.After = a.Dialogs.Received
 	key, err := a.DB.Secret(ctx, "url_key", func() string {
 		b := make([]byte, 32)
 		_, _ = rand.Read(b) // crypto/rand does not fail
@@ -196,7 +204,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	files, _ := web.Files()
 	o := api.Options{
 		DB: a.DB, Accounts: a.Accounts, Auth: a.Auth, Blobs: a.Blobs, Intake: a.Intake, Outbox: a.Outbox, Log: log, Now: core.Now, PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies,
-		URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, FrameAncestors: c.FrameAncestors,
+		Asks: a.Asks, Dialogs: a.Dialogs, AllMedia: Media(c.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, FrameAncestors: c.FrameAncestors,
 		Sanitise: func(html string) string {
 			clean, _, _ := sanitise(html, func(string) string { return "" })
 			return clean
@@ -216,6 +224,8 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.API.SetMetrics(a.metrics())
 	a.goDo(run, "intake", a.Intake.Run)
 	a.goDo(run, "outbox", a.Outbox.Run)
+	a.goDo(run, "questions", a.Asks.Run)
+	a.goDo(run, "dialogs", a.Dialogs.Run)
 	a.goDo(run, "search", search.New(a.DB, a.orgIDs, log).Run)
 	if a.Jobs, err = jobs.New(ctx, a.DB, a.periodic(), log); err != nil {
 		return a, err

@@ -170,7 +170,7 @@ func TestUtterances(t *testing.T) {
 		languages[r.language]++
 		o := Resolve(r.ask, Reply{Text: r.text}, r.context)
 		got := ""
-		want := r.expected
+		want := strings.ReplaceAll(r.expected, `\n`, "\n")
 		if o.Problem == "" {
 			got = brief(o.Value, r.context.Zone)
 		} else {

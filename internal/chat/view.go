@@ -17,6 +17,7 @@ type Entry struct {
 	Files    []conversation.Attachment
 	Quote    *conversation.Message // what it answers, if the visitor may see that, too
 	Seen     bool                  // somebody of ours has read what the visitor said
+	Offer    outbox.Offer          // what it offers to press or to fill in
 }
 
 // ClientID is the id that the widget gave a message of the visitor; "" for others'.
@@ -72,9 +73,13 @@ func Entries(ctx context.Context, q db.Querier, address string, list []conversat
 	if err != nil {
 		return nil, err
 	}
+	offers, err := outbox.Offers(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
 	entries := make([]Entry, 0, len(kept))
 	for _, m := range kept {
-		e := Entry{Message: m, Delivery: deliveries[m.ID], Files: files[m.ID], Seen: m.In && seen[m.Conversation] >= m.Pos}
+		e := Entry{Message: m, Delivery: deliveries[m.ID], Files: files[m.ID], Seen: m.In && seen[m.Conversation] >= m.Pos, Offer: offers[m.ID]}
 		if !m.In && !out(e.Delivery) {
 			continue
 		}

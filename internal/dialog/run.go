@@ -1,5 +1,3 @@
-//go:build dialogstore
-
 package dialog
 
 import (
@@ -63,6 +61,26 @@ type Instance struct {
 func (i Instance) Running() bool {
 	return i.Status == Asking || i.Status == Waiting || i.Status == Calling
 }
+
+// Words gives the variables of the innermost dialog in words.
+func (i Instance) Words(language string) map[string]string {
+	out := map[string]string{}
+	if n := len(i.State.Frames); n > 0 {
+		for name, v := range i.State.Frames[n-1].Vars {
+			out[name] = v.show(language, berlin)
+		}
+	}
+	return out
+}
+
+// InputError says what is wrong with what a dialog is started with.
+type InputError struct{ Err error }
+
+// Error implements error.
+func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *InputError) Unwrap() error { return e.Err }
 
 // Step is where it stands: the innermost dialog's step.
 func (i Instance) Step() string {
@@ -191,8 +209,11 @@ func (s *Store) Start(ctx context.Context, tx *db.Tx, r StartRequest) (Instance,
 		return i, err
 	}
 	st, effects, err := c.machine.Start(r.Key, r.Inputs, env)
-	if err != nil {
+	if errors.Is(err, ErrUnknown) {
 		return i, err
+	}
+	if err != nil {
+		return i, &InputError{err}
 	}
 	i.State, i.Status = st, st.Status
 	if err := s.insert(ctx, tx, i, r.ClientID); err != nil {
@@ -337,12 +358,12 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 		return Env{}, w, err
 	}
 	e := Env{Now: now, Language: i.Language, Company: company, Open: s.Open,
-		Customer: map[string]any{"name": c.Name, "first_name": firstName(c.Name), "language": i.Language}}
+		Customer: map[string]string{"name": c.Name, "first_name": firstName(c.Name), "language": i.Language}}
 	if e.Zone, err = time.LoadLocation(ask.DefaultZone); err != nil {
 		e.Zone = time.UTC
 	}
 	if w.ok {
-		e.Channel = w.channel.Kind
+		e.Channel, e.Medium = w.channel.Kind, s.Accounts.Driver(w.channel.Kind).Capabilities()
 		i.Channel, i.Address = w.channel.ID, w.address.ID
 	}
 	if s.Staff != nil {
@@ -377,11 +398,14 @@ func (s *Store) next(ctx context.Context, tx *db.Tx, i Instance, e Event) (Insta
 // carry does what the machine wants done, in the same transaction as its new state.
 func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effects []Effect, w way, first bool) (Instance, error) {
 	i.State, i.Status, i.Outcome, i.calling, i.Attempts, i.leaseUntil, i.DueAt = st, st.Status, st.Outcome, nil, 0, time.Time{}, time.Time{}
-	spoke := false
+	spoke, introduce := false, ""
 	var hand *HandOut
 	end := false
 	for n, e := range effects {
 		switch {
+		case e.Say != nil && e.Say.Ask == nil && n+1 < len(effects) && effects[n+1].Hand != nil && effects[n+1].Hand.Why != "planned":
+			// That a person takes over is said below, where it is known who.
+			introduce = e.Say.Introduce
 		case e.Say != nil:
 			if !w.ok {
 				if first {
@@ -413,7 +437,7 @@ func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effe
 		}
 	}
 	if hand != nil {
-		if err := s.hand(ctx, tx, &i, *hand, w, spoke); err != nil {
+		if err := s.hand(ctx, tx, &i, *hand, w, spoke, introduce); err != nil {
 			return i, err
 		}
 	} else if end {
@@ -458,7 +482,7 @@ func (s *Store) title(i Instance) string {
 }
 
 // hand gives the conversation to a person, with everything that was said.
-func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w way, spoke bool) error {
+func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w way, spoke bool, introduce string) error {
 	i.Status, i.State.Status, i.DueAt, i.calling = Handed, Handed, time.Time{}, nil
 	if err := s.Asks.WithdrawOf(ctx, tx, i.ID, ask.Handed); err != nil {
 		return err
@@ -518,7 +542,7 @@ func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w w
 			"en":        {Text: name + " takes over now. Everything you wrote is there already; you need not repeat anything. The answer will come here."},
 		}
 	}
-	_, _, err = s.Asks.Say(ctx, tx, ask.Saying{Conversation: i.Conversation, Customer: i.Customer, Say: ask.Say{Text: words}, Channel: w.channel, Address: w.address, Language: i.Language, Author: channel.Machine, ClientID: "handed:" + i.ID})
+	_, _, err = s.Asks.Say(ctx, tx, ask.Saying{Conversation: i.Conversation, Customer: i.Customer, Say: ask.Say{Text: words, Introduce: introduce}, Channel: w.channel, Address: w.address, Language: i.Language, Author: channel.Machine, ClientID: "handed:" + i.ID})
 	return err
 }
 
@@ -556,7 +580,7 @@ func (s *Store) close(ctx context.Context, tx *db.Tx, i Instance) error {
 
 // Received is told of every message of a customer after it found its conversation: an answer, something else said while
 // a dialog runs, or the word that begins one. payload is what a pressed button carried.
-func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received, payload string, threaded bool, customers []string) error {
+func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received, payload string, threaded bool, customers func() ([]string, error)) error {
 	m := r.Message
 	if r.Duplicate || m.Automatic || r.Row.Category != "" || m.Participant != "" || m.Kind != conversation.KindMessage || m.Author != channel.Customer {
 		return nil
@@ -566,7 +590,7 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 	if err != nil {
 		return err
 	}
-	res, err := s.Asks.Receive(ctx, tx, ask.In{Message: m, Threaded: threaded, Customers: customers, Payload: payload, Files: files})
+	res, err := s.Asks.Receive(ctx, tx, ask.In{Message: m, New: r.New, Threaded: threaded, Customers: customers, Payload: payload, Files: files})
 	if err != nil {
 		return fmt.Errorf("look for an answer in a message: %w", err)
 	}
@@ -607,9 +631,11 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 	if payload != "" {
 		return nil
 	}
-	i, err := s.runningIn(ctx, tx, m.Conversation)
-	if err != nil {
-		return err
+	var i *Instance
+	if !r.New {
+		if i, err = s.runningIn(ctx, tx, m.Conversation); err != nil {
+			return err
+		}
 	}
 	if i != nil {
 		e := Event{Wrote: true}
@@ -738,9 +764,15 @@ func (s *Store) corrected(ctx context.Context, tx *db.Tx, i Instance, a ask.Aske
 				if st.ID != a.Step || st.Ask == nil {
 					continue
 				}
-				if name := cmp.Or(st.Save, st.Ask.Name); name != "" {
-					f.Vars[name] = stored(a.Ask, a.Value)
+				x, ok := valueOf(st.Ask, a.Value, berlin)
+				if !ok {
+					continue
 				}
+				v := Var{Value: x, Answer: &a.Value, Kind: a.Ask.Kind, Shown: map[string]string{}}
+				for _, tag := range p.Languages {
+					v.Shown[tag] = showAnswer(&a.Ask, a.Value, tag, berlin)
+				}
+				f.Vars[st.variable()] = v
 			}
 		}
 	}

@@ -1,5 +1,3 @@
-//go:build dialogstore
-
 package dialog
 
 import (
@@ -140,7 +138,7 @@ func (s *Store) All(ctx context.Context, o db.Org) ([]Stored, error) {
 }
 
 // Get reads one dialog.
-func (s *Store) Get(ctx context.Context, o db.Org, key string) (Stored, error) {
+func (s *Store) Get(ctx context.Context, o db.Querier, key string) (Stored, error) {
 	c, err := s.current(ctx, o)
 	if err != nil {
 		return Stored{}, err
@@ -321,7 +319,34 @@ func (s *Store) machineFor(ctx context.Context, q db.Querier, st State) (*librar
 
 // Prove checks a source against what else the organisation has, on every medium.
 func (s *Store) Prove(ctx context.Context, q db.Querier, source string) (*Program, []Finding, error) {
-	p, bad := Load("dialog", []byte(source))
+	return s.ProveIn(ctx, q, source, "en")
+}
+
+// Try lets a program run through some turns, beside what else the organisation has. Nothing is sent.
+func (s *Store) Try(ctx context.Context, q db.Querier, p *Program, inputs map[string]any, language string, turns []Turn, calls map[string]any) (Trial, error) {
+	c, err := s.current(ctx, q)
+	if err != nil {
+		return Trial{}, err
+	}
+	tried := *p
+	tried.Version = 1 << 50 // newer than whatever is live
+	m, bad := Compile(append(slices.Clone(c.programs), &tried))
+	for _, f := range bad {
+		if f.Dialog == p.Key {
+			return Trial{}, &FindingsError{bad}
+		}
+	}
+	company, err := s.Company(ctx, q)
+	if err != nil {
+		return Trial{}, err
+	}
+	env := Env{Now: s.Now(), Language: language, Company: company, Open: s.Open, Customer: map[string]string{"name": "Anna Muster", "first_name": "Anna", "language": language}}
+	return m.Try(p.Key, inputs, env, turns, calls)
+}
+
+// ProveIn is Prove with findings in a language.
+func (s *Store) ProveIn(ctx context.Context, q db.Querier, source, language string) (*Program, []Finding, error) {
+	p, bad := LoadIn(language, "dialog", []byte(source))
 	if len(bad) > 0 || p == nil {
 		return p, bad, nil
 	}
@@ -336,7 +361,7 @@ func (s *Store) Prove(ctx context.Context, q db.Querier, source string) (*Progra
 		}
 	}
 	var own []Finding
-	for _, f := range Check(all, s.Media(), CheckOptions{}) {
+	for _, f := range Check(all, s.Media(), CheckOptions{Language: language}) {
 		if f.Dialog == p.Key || f.Dialog == "" {
 			own = append(own, f)
 		}
@@ -471,6 +496,21 @@ func Counts(ctx context.Context, q db.Querier) (map[string]Count, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("count dialogs: %w", err)
+	}
+	return out, nil
+}
+
+// Titles gives the titles of all dialogs, by key.
+func (s *Store) Titles(ctx context.Context, q db.Querier) (map[string]ask.Texts, error) {
+	c, err := s.current(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]ask.Texts, len(c.stored))
+	for key, d := range c.stored {
+		if d.Program != nil {
+			out[key] = d.Program.Title
+		}
 	}
 	return out, nil
 }

@@ -19,6 +19,8 @@ import (
 //	{"client_id":"…","text":"Guten Tag"}
 //	abc
 //
+// In place of a text there can be a pressed button: "choice":{"data":"…","label":"Ja"}.
+//
 // The first line is what our door knows (who, and what was checked), the second is the widget's own words.
 
 // envelope is what the door knows about a request.
@@ -43,6 +45,11 @@ type words struct {
 	ClientID string `json:"client_id"`
 	Text     string `json:"text"`
 	Person   string `json:"person"` // what the button said by which somebody asked for a person
+	// Choice is a pressed button of a message that offers some; our door has looked up its label.
+	Choice *struct {
+		Data  string `json:"data"`
+		Label string `json:"label"`
+	} `json:"choice,omitempty"`
 }
 
 var (
@@ -108,6 +115,12 @@ func (Driver) Reparse(_ channel.Account, raw []byte) ([]channel.Event, error) {
 		return nil, errors.New("the message has no client_id")
 	}
 	id := e.Visitor + ":" + w.ClientID // nobody can suppress another's message by sending its id first
+	if w.Choice != nil {
+		if w.Choice.Data == "" {
+			return nil, errors.New("the choice is empty")
+		}
+		return []channel.Event{{Key: "choice:" + id, Type: channel.ChoiceEvent, Sender: from, Choice: &channel.Choice{Data: w.Choice.Data, Label: w.Choice.Label}, Ref: e.ReplyTo}}, nil
+	}
 	if w.Person != "" && len(e.Files) == 0 && strings.TrimSpace(w.Text) == "" {
 		return []channel.Event{{Key: "choice:" + id, Type: channel.ChoiceEvent, Sender: from, Choice: &channel.Choice{Data: "person", Label: w.Person}}}, nil
 	}
