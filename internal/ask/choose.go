@@ -92,7 +92,7 @@ var ordinals = func() *phrases[int] {
 	return p
 }()
 
-var markers = set(`nummer|nr|no|number|option|antwort|punkt|taste|ziffer|wahl|variante|vorschlag|möglichkeit|answer|choice|option nr|option nummer|auswahl|key|numero|die|das|der|den|the|#|press|drücke|termin nummer|termin nr|zahl|nummero`)
+var markers = set(`nummer|nr|no|number|option|antwort|punkt|taste|ziffer|wahl|variante|vorschlag|möglichkeit|answer|choice|option nr|option nummer|auswahl|key|numero|die|das|der|den|the|#|press|drücke|termin nummer|termin nr|zahl|nummero|slot|termin|appointment`)
 
 // choose reads what is said about options. many allows lists.
 func choose(toks []token, options []Option, many bool) choice {

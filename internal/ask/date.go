@@ -448,6 +448,17 @@ func (f *frame) read(toks []token) *when {
 	}
 	addDay := func(i, j int, m dayMention) {
 		m.i, m.j, m.neg = i, j, sc.negated(i)
+		// "ab Montag", "nach Weihnachten", "Montag bis Mittwoch": not that day, but those from or up to it.
+		k := i - 1
+		for k >= 0 && (toks[k].s == "dem" || toks[k].s == "den" || toks[k].s == "zum" || toks[k].s == "the" || toks[k].s == "am" || toks[k].s == "on" || tenses.has(toks[k].s)) {
+			k--
+		}
+		if k >= 0 {
+			if s, ok := f.limited(toks[k].s, m, w); ok {
+				w.spans, w.vague = append(w.spans, s), true
+				return
+			}
+		}
 		w.days = append(w.days, m)
 	}
 	for i := 0; i < len(toks); {
@@ -574,6 +585,40 @@ func (f *frame) read(toks []token) *when {
 	}
 	w.nothing = len(w.days) == 0 && len(w.spans) == 0 && len(w.clocks) == 0 && w.part == nil && w.instant.IsZero() && !w.first && !w.lastOne
 	return w
+}
+
+// limited makes the days of "ab", "bis", "vor" and "nach" a day.
+func (f *frame) limited(word string, m dayMention, w *when) (span, bool) {
+	days := f.daysOf(m)
+	if len(days) == 0 || m.neg {
+		return span{}, false
+	}
+	d := days[0]
+	const far = 400
+	switch word {
+	case "ab", "from", "fruhestens", "seit", "since", "starting":
+		return span{d, d.AddDate(0, 0, far)}, true
+	case "nach", "after":
+		return span{d.AddDate(0, 0, 1), d.AddDate(0, 0, far)}, true
+	case "vor", "before":
+		return span{f.today, d.AddDate(0, 0, -1)}, true
+	case "bis", "until", "till", "by", "spatestens", "-", "to", "through":
+		if n := len(w.days); n > 0 && !w.days[n-1].neg && (word == "bis" || word == "-" || word == "to" || word == "through" || word == "until" || word == "till") && w.days[n-1].j >= m.i-3 {
+			from := f.daysOf(w.days[n-1])
+			if len(from) > 0 && from[0].After(d) && m.weekday >= 0 {
+				d = d.AddDate(0, 0, 7) // "Montag bis Mittwoch", said on a Tuesday
+			}
+			if len(from) > 0 && !from[0].After(d) {
+				w.days = w.days[:n-1]
+				return span{from[0], d}, true
+			}
+		}
+		if word == "-" || word == "to" {
+			return span{}, false
+		}
+		return span{f.today, d}, true
+	}
+	return span{}, false
 }
 
 func (w *when) setPart(p window) {
@@ -1303,6 +1348,22 @@ func (f *frame) pick(w *when) (p picked) {
 		lists := make([][]time.Time, 0, len(dates))
 		for _, m := range dates {
 			days := m.days
+			if m.monthless && len(w.spans) > 0 && len(days) > 0 {
+				// "nächsten Monat am 30."
+				var in []time.Time
+				for _, s := range w.spans {
+					for d := s.from; !d.After(s.to) && len(in) < 4; d = d.AddDate(0, 0, 1) {
+						if d.Day() == days[0].Day() {
+							in = append(in, d)
+						}
+					}
+				}
+				if len(in) == 0 {
+					p.mismatch, p.days = true, days
+					return p
+				}
+				days = in
+			}
 			if len(weeks) == 1 && !w.mood.or {
 				var same []time.Time
 				for _, d := range days {

@@ -344,13 +344,36 @@ func amountAt(toks []token, i int) (amount, bool) {
 			return m, false
 		}
 		j = k
+		// "zwölf Komma fünf", "twelve point five"
+		if s := tokAt(toks, j).s; d.scale == 0 && (s == "komma" || s == "point" || s == "comma") {
+			digits := ""
+			k := j + 1
+			for ; k < len(toks) && len(digits) < 6; k++ {
+				v, ok := numberWords[toks[k].s]
+				if !ok || v > 99 || v > 9 && digits != "" {
+					break
+				}
+				digits += strconv.FormatInt(v, 10)
+			}
+			if x, ok := parseDecimal(d.String() + "." + digits); ok && digits != "" {
+				d, j = x, k
+			}
+		}
 		m.readings, m.german, m.english = []decimal{d}, 0, 0
 	default:
 		return m, false
 	}
 	// "12 tsd", "12k", "1,5 Mio"
 	if j < len(toks) && toks[j].kind == wordToken {
-		if f := magnitudes[toks[j].s]; f > 1 {
+		f := magnitudes[toks[j].s]
+		thousands := "" // "45 tkm", "20 TEUR"
+		switch toks[j].s {
+		case "tkm":
+			f, thousands = 1000, "km"
+		case "teur":
+			f, thousands = 1000, "EUR"
+		}
+		if f > 1 {
 			ok := true
 			for r := range m.readings {
 				var fits bool
@@ -361,6 +384,10 @@ func amountAt(toks []token, i int) (amount, bool) {
 				m.tooBig = true
 			}
 			j++
+			if thousands != "" {
+				m.unit, m.j = unitNamed(thousands), j
+				return m, true
+			}
 			if j < len(toks) && toks[j].s == "." && !toks[j].gap {
 				j++
 			}
@@ -746,6 +773,12 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 	}
 	if len(kept) == 0 {
 		return Outcome{Problem: Unclear, Confidence: 0.3}
+	}
+	for _, m := range kept {
+		// "1e5", "MZ12": part of something that is no number
+		if t := tokAt(toks, m.j); t.kind == wordToken && !t.gap && toks[m.j-1].kind == digitToken && !foldsTo(toks, m.j, a.Unit) || m.i > 0 && toks[m.i-1].kind == wordToken && !toks[m.i].gap {
+			return Outcome{Problem: Unclear, Confidence: 0.3}
+		}
 	}
 	foreign := false // only the other language's notation gives a number that is allowed, for its digits alone
 	readings := func(m amount) (good []decimal, first decimal, detail string) {

@@ -11,7 +11,7 @@ var (
 	nlCode     = regexp.MustCompile(`\b([1-9][0-9]{3})\s?([A-Z]{2})\s+(\pL.*)$`)
 	codeCity   = regexp.MustCompile(`(?i)(?:^|[\s,])((?:D|A|CH|FL|L|F|I)[- ])?([0-9]{4,5})\s+(\pL[\pL .'’/()-]*(?:\s[0-9]{1,2}\b)?)`)
 	loneCode   = regexp.MustCompile(`(?:^|[\s,])((?:D|A|CH|FL)-)?([0-9]{4,5})$`)
-	houseLast  = regexp.MustCompile(`^(\pL.*?[\pL.)])[\s,]*(\d{1,4}\s?(?:[a-zA-Z]\b)?(?:\s?[-/+]\s?\d{1,4}\s?[a-zA-Z]?)*(?:\s?1/2)?)$`)
+	houseLast  = regexp.MustCompile(`^(\pL.*?(?:[\pL.)][\s,]*|\d\s+))(\d{1,4}\s?(?:[a-zA-Z]\b)?(?:\s?[-/+]\s?\d{1,4}\s?[a-zA-Z]?)*(?:\s?1/2)?)$`)
 	houseFirst = regexp.MustCompile(`^(\d{1,5}[a-zA-Z]?(?:[-/]\d{1,4})?)\s+(\pL.*)$`)
 	streetWord = regexp.MustCompile(`(?i)(str\.?|straße|strasse|gasse|weg|platz|allee|ring|ufer|damm|chaussee|steig|hof|markt|berg|rain|winkel|pfad|promenade|kai|street|st\.?|road|rd\.?|avenue|ave\.?|lane|drive|close|court|way|boulevard|blvd\.?|square|terrace|place|crescent|gardens|postfach|po box)(\s|\d|$)`)
 	extraLine  = regexp.MustCompile(`(?i)^(c/o|z\. ?hd\.|zu händen|apt\.?|apartment|flat|unit|suite|wohnung|whg\.?|hinterhaus|vorderhaus|seitenflügel|stiege|top|tür|stock|etage|og|eg|\d+\. ?(stock|og|etage)|(im )?(erdgeschoss|hinterhof)|bei )`)
@@ -144,7 +144,7 @@ func postalOf(text, country string) (p Postal, missing string) {
 		}
 		if p.Street == "" {
 			if m := houseLast.FindStringSubmatch(s); m != nil {
-				p.Street = strings.TrimSpace(m[1]) + " " + strings.Join(strings.Fields(m[2]), "")
+				p.Street = strings.Trim(m[1], " ,") + " " + strings.Join(strings.Fields(m[2]), "")
 				continue
 			}
 			if houseFirst.MatchString(s) {
