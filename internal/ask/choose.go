@@ -297,6 +297,9 @@ func choose(toks []token, options []Option, many bool) choice {
 		m.neg = sc.negated(m.i)
 		mentioned[sc.clause[m.i]] = true
 		c.count++
+		if m.i > 0 && toks[m.i-1].kind == wordToken && limiters.has(toks[m.i-1].s) && m.how != "number" {
+			m.sure = min(m.sure, 0.6)
+		}
 		if m.sure < c.sure {
 			c.sure = m.sure
 		}
@@ -340,7 +343,7 @@ func choose(toks []token, options []Option, many bool) choice {
 			}
 		}
 	}
-	c.sure -= 0.03 * float64(c.unknown)
+	c.sure -= 0.05 * float64(c.unknown)
 	return c
 }
 

@@ -188,6 +188,9 @@ var hourPrefixes = set(`um|gegen|ab|bis|vor|nach|at|by|from|after|before|until|t
 // clockAt reads a time of day at token i.
 func clockAt(toks []token, i int, english bool) (k clock, taken int) {
 	k.at = i
+	if i >= len(toks) {
+		return k, 0
+	}
 	t := toks[i]
 	get := func(j int) string {
 		if j < len(toks) {

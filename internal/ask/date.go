@@ -571,6 +571,11 @@ func (f *frame) read(toks []token) *when {
 			i += n
 			continue
 		}
+		if _, n := bygone.at(toks, i); n > 0 && f.business {
+			w.mood.hedged = true
+			i += n
+			continue
+		}
 		longest := 0
 		for _, p := range [...]*phrases[bool]{fillers, negators, hedges, clauseEnds, ors, approx, questions} {
 			if _, n := p.at(toks, i); n > longest {
@@ -1429,7 +1434,7 @@ const dayForm = "2006-01-02"
 
 // conf is how sure a reading of dates is, from what else stands in the reply.
 func (w *when) conf(base float64) float64 {
-	base -= 0.02 * float64(w.unknown)
+	base -= 0.035 * float64(w.unknown)
 	if w.approx {
 		base = min(base, 0.85)
 	}

@@ -861,7 +861,10 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 		}
 		unknown++
 	}
-	conf -= 0.02 * float64(unknown)
+	conf -= 0.04 * float64(unknown)
+	if u := m.unit; a.Unit == "" && u != nil && u.quantity != "count" && u.quantity != "money" && unknown > 1 {
+		conf = min(conf, 0.7) // "vor 3 Tagen geschrieben" is no count of anything that was asked for
+	}
 	if mood.hedged || mood.asks || mood.or {
 		conf = min(conf, 0.6)
 	}

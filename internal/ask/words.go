@@ -22,7 +22,13 @@ var negators = set(`nicht|nich|nit|net|ned|nöd|nid|ned|nie|niemals|kein|keine|k
 var hedges = set(`vielleicht|eventuell|evtl|evt|womöglich|möglicherweise|unter umständen|mal sehen|mal schauen|schauen wir mal|schaumamal|schau ma mal|weiß nicht|weiss nicht|weiß noch nicht|weiss noch nicht|weiß ich nicht|weiss ich nicht|weiß ich noch nicht|weiss ich noch nicht|weiß es nicht|weiß es noch nicht|keine ahnung|ka|kp|kein plan|keinen plan|egal|ist mir egal|mir egal|ganz egal|wurscht|wurst|gleichgültig|einerlei|beides|beides geht|beides passt|beide gehen|beide passen|beide|spielt keine rolle|jein|naja|na ja|kommt drauf an|kommt darauf an|je nachdem|hängt davon ab|unsicher|nicht sicher|bin mir nicht sicher|unschlüssig|unentschlossen|wahrscheinlich|vermutlich|vllt|viellicht|villicht|vilicht|chunt druf a|kunnt druf a|eigentlich nicht|eher nicht|eigentlich schon|eigentlich ja|eher ja|eher nein|nicht wirklich|nicht unbedingt|glaub nicht|glaube nicht|ich glaube nicht|glaube schon|glaub schon|denke schon|denk schon|ich denke|ich glaube|wohl|wohl schon|wohl kaum|weder noch|maybe|perhaps|possibly|probably|might|not sure|im not sure|unsure|dont know|i dont know|do not know|dunno|idk|no idea|either|whatever|whichever|any|doesnt matter|i dont mind|dont mind|dont care|i dont care|it depends|depends|i guess|i think so|i think|i dont think so|not really|kind of|sort of|both|both work|neither|we will see|well see|let me check|muss ich schauen|muss schauen|muss nachschauen|muss erst fragen|muss erst schauen|ich überlege|überlege noch|müsste schauen|melde mich|gebe bescheid|sage bescheid|später|later|not yet|noch nicht|noch unklar|wenn möglich|falls möglich|falls|wenn|if|unless|sofern|vorausgesetzt|only if|nur wenn|was meinen sie|was meinst du|ungern|notfalls|zur not|hoffentlich|hopefully|wüsste nicht|🤷|🤔|😕`)
 
 // Words by which somebody asks rather than answers.
-var questions = set(`?|frage|eine frage|question|warum|wieso|weshalb|wann|welche|welcher|welches|welchen|wie lange|wie viel|wieviel|was kostet|was bedeutet|was heißt|was ist|why|when|which|what|how|how much|how long|wie geht|wo ist|wo|where|who|wer|verstehe nicht|verstehe ich nicht|verstehe die frage nicht|dont understand|hä|häh|hae|huh`)
+var questions = set(`?|fragen|wollte fragen|ob|wissen|wollte wissen|wondering|whether|gibt es|gibts|is there|are there|haben sie|do you|frage|eine frage|question|warum|wieso|weshalb|wann|welche|welcher|welches|welchen|wie lange|wie viel|wieviel|was kostet|was bedeutet|was heißt|was ist|why|when|which|what|how|how much|how long|wie geht|wo ist|wo|where|who|wer|verstehe nicht|verstehe ich nicht|verstehe die frage nicht|dont understand|hä|häh|hae|huh`)
+
+// Words that speak of what was: an appointment to come is not meant.
+var bygone = set(`telefoniert|gesprochen|geschrieben|angerufen|gemeldet|gewesen|passiert|gehabt|war da|was there|spoke|called|wrote|phoned|happened|war ich|hatte ich|schon mal|bereits`)
+
+// Words before a name that make it a limit: "seit Donnerstag" is not Thursday.
+var limiters = set(`seit|since|vor|nach|ab|bis|before|after|until|till`)
 
 // clauseEnds begin something new: what was ruled out before them does not reach beyond.
 var clauseEnds = set(`,|;|.|!|?|sondern|aber|dafür|statt|stattdessen|sonst|denn|weil|but|instead|because|rather|however|jedoch|doch|sonder|:|and not|und nicht|und kein|und keine|und keinen|💬`)
@@ -109,7 +115,7 @@ func moodOf(toks []token) (m mood) {
 	return m
 }
 
-var skips = set(`weiter|überspringen|überspring|skip|skip this|skip it|next|keine angabe|keine angaben|k a|ka|keine antwort|auslassen|lass ich aus|möchte ich nicht sagen|möchte ich nicht angeben|will ich nicht sagen|no answer|prefer not to say|id rather not say|rather not say|pass|ohne angabe|entfällt|nichts|none|n a|nicht zutreffend|not applicable|später`)
+var skips = set(`weiter|überspringen|überspring|skip|skip this|skip it|next|keine angabe|keine angaben|k a|ka|keine antwort|auslassen|lass ich aus|möchte ich nicht sagen|möchte ich nicht angeben|will ich nicht sagen|no answer|prefer not to say|id rather not say|rather not say|pass|ohne angabe|entfällt|n a|nicht zutreffend|not applicable`)
 
 // skipped says whether somebody leaves a question out on purpose.
 func skipped(toks []token) bool {
