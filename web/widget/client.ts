@@ -5,9 +5,18 @@ export type File_ = { id: string; name: string; media_type: string; size: number
 export type Item = {
   id: string; client_id?: string; mine: boolean; author: string; name: string; text: string; at: string
   state: string; deleted?: boolean; attachments: File_[]; quote?: { id: string; name: string; text: string }
+  choices?: Choice[]; form?: Form
+}
+export type Choice = { data: string; label: string; description?: string }
+export type Pressed = { message: string; data: string }
+// Form is a question with native fields, as the server's package ask describes it (View).
+export type Form = {
+  kind: string; language: string; question: string; input: string; options?: Choice[]; least?: number; most?: number
+  unit?: string; from?: string; until?: string; accept?: string[]; optional?: boolean; url?: string
+  words: Record<'send' | 'skip' | 'skip_text' | 'open' | 'choose' | 'name' | 'street' | 'extra' | 'postal_code' | 'city' | 'date' | 'time' | 'number' | 'email' | 'phone', string>
 }
 export type Outgoing = {
-  client_id: string; text: string; person?: boolean; reply_to?: string; files: File[]; at: string
+  client_id: string; text: string; person?: boolean; reply_to?: string; choice?: Pressed; files: File[]; at: string
   state: 'waiting' | 'sending' | 'accepted' | 'failed'; error?: string
 }
 export type Identity = { id: string; signature: string; name?: string; email?: string }
@@ -17,7 +26,7 @@ export type Config = {
 }
 export type Office = { online: number; advisor: string }
 type Frame = { kind: string; cursor?: string; message?: Item; name?: string; up_to?: string }
-type Kept = { t: string; q?: { c: string; x: string; p?: boolean; a: string }[] }
+type Kept = { t: string; q?: { c: string; x: string; p?: boolean; r?: string; h?: Pressed; a: string }[] }
 
 class Refusal extends Error {
   constructor(readonly status: number, readonly code: string, message: string, readonly retryAfter = 0) { super(message) }
@@ -81,7 +90,7 @@ export class Client {
       const kept = this.kept()
       if (kept) {
         this.token = kept.t
-        this.queue = (kept.q ?? []).map((o) => ({ client_id: o.c, text: o.x, person: o.p, files: [], at: o.a, state: 'waiting' as const }))
+        this.queue = (kept.q ?? []).map((o) => ({ client_id: o.c, text: o.x, person: o.p, reply_to: o.r, choice: o.h, files: [], at: o.a, state: 'waiting' as const }))
       }
     }
     if (this.known) void this.reload()
@@ -118,7 +127,7 @@ export class Client {
 
   private keep() {
     if (this.identity || !this.token) return
-    const q = this.queue.filter((o) => o.state !== 'accepted' && !o.files.length).map((o) => ({ c: o.client_id, x: o.text, p: o.person, a: o.at }))
+    const q = this.queue.filter((o) => o.state !== 'accepted' && !o.files.length).map((o) => ({ c: o.client_id, x: o.text, p: o.person, r: o.reply_to, h: o.choice, a: o.at }))
     try { localStorage.setItem(this.key, JSON.stringify({ t: this.token, q: q.length ? q : undefined })) } catch { /* a browser that keeps nothing: the window remembers */ }
   }
 
@@ -430,7 +439,7 @@ export class Client {
 
   // -- sending
 
-  send(o: { text: string; files: File[]; person?: boolean; reply_to?: string }) {
+  send(o: { text: string; files: File[]; person?: boolean; reply_to?: string; choice?: Pressed }) {
     if (!this.known) this.token = b64url(random(32)) // the first message makes us somebody
     this.queue.push({ ...o, client_id: uuid(), at: new Date().toISOString(), state: 'waiting' })
     this.notice = ''
@@ -455,7 +464,7 @@ export class Client {
         o.state = 'sending'
         this.changed()
         try {
-          const m = { client_id: o.client_id, text: o.text, person: o.person, reply_to: o.reply_to, name: this.identity?.name || this.name, language: this.lang }
+          const m = { client_id: o.client_id, text: o.choice ? '' : o.text, choice: o.choice, person: o.person, reply_to: o.choice ? undefined : o.reply_to, name: this.identity?.name || this.name, language: this.lang }
           if (o.files.length) {
             const form = new FormData()
             form.append('message', JSON.stringify(m))

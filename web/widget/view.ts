@@ -1,6 +1,6 @@
 // What one sees of the chat: a button, and a dialog that works by keyboard and is read aloud. Everything is made by DOM
 // calls, no HTML is parsed, so that nothing that anybody writes can become a part of the page.
-import type { Client, Item, Outgoing } from './client'
+import type { Choice, Client, Form, Item, Outgoing } from './client'
 import { uuid } from './client'
 import { css } from './style'
 import type { Words } from './words'
@@ -368,7 +368,7 @@ export class View {
     }
     if (c.next) want.push({ id: 'older', key: c.next, make: () => h('button', { class: 'b quiet', type: 'button', onclick: () => void this.older() }, t.older) })
     const lastMine = [...c.items].reverse().find((m) => m.mine)
-    for (const m of c.items) want.push({ id: m.client_id || m.id, key: JSON.stringify([m.id, m.text, m.deleted, m.mine && m === lastMine ? m.state : '', m.attachments.length]), make: () => this.item(m, m === lastMine) })
+    for (const m of c.items) want.push({ id: m.client_id || m.id, key: JSON.stringify([m.id, m.text, m.deleted, m.mine && m === lastMine ? m.state : '', m.attachments.length, this.asks(m)]), make: () => this.item(m, m === lastMine) })
     for (const o of c.queue) want.push({ id: o.client_id, key: o.state + (o.error ?? ''), make: () => this.outgoing(o) })
     if (c.mailed) want.push({ id: 'mailed', key: c.mailed, make: () => h('p', { class: 'hint' }, t.mailWas(c.mailed)) })
     if (!quiet && !c.identity) want.push({ id: 'forget', key: '', make: () => h('button', { class: 'b quiet forget', type: 'button', onclick: () => void c.forget().then(() => this.box.focus(), () => this.fail(t.offline)) }, t.forget) })
@@ -421,7 +421,87 @@ export class View {
     }
     const meta = h('p', { class: 'meta' }, !m.mine && h('b', {}, this.who(m)), this.time(m.at), m.mine && last && h('span', {}, m.state === 'read' ? t.read : t.accepted))
     if (!m.mine && !m.deleted) meta.append(h('button', { class: 'b quiet re', type: 'button', 'aria-label': t.reply(this.who(m)), title: t.reply(this.who(m)), onclick: () => { this.replyTo = m; this.drawChips(); this.box.focus() } }, icon('reply')))
-    return h('div', { class: `m ${m.mine ? 'me' : m.author}` }, h('span', { class: 'sr' }, `${this.who(m)}: `), bub, meta)
+    return h('div', { class: `m ${m.mine ? 'me' : m.author}` }, h('span', { class: 'sr' }, `${this.who(m)}: `), bub, this.asks(m) && this.question(m), meta)
+  }
+
+  // asks tells whether a message still waits for an answer, as far as this window knows: a late one does no harm.
+  private asks(m: Item): boolean {
+    return !m.mine && !m.deleted && !!(m.form || m.choices?.length) &&
+      !this.c.items.some((x) => x.mine && x.quote?.id === m.id) && !this.c.queue.some((o) => o.reply_to === m.id)
+  }
+
+  // question draws what a message offers to press and to fill in. Whoever would rather type does so below.
+  private question(m: Item): HTMLElement {
+    const f = m.form
+    const single = f && /^(buttons|radio)$/.test(f.input)
+    const list: Choice[] = [...(single ? f.options ?? [] : []), ...(m.choices ?? []).filter((c) => !single || c.data.startsWith('p:'))]
+    const press = (c: Choice) => { this.c.send({ text: c.label, files: [], reply_to: m.id, choice: { message: m.id, data: c.data } }); this.box.focus() }
+    const all = h('div', { class: 'ask', role: 'group', 'aria-label': f?.question || m.text, lang: f?.language })
+    if (f && !single) all.append(...this.fields(m, f).filter((c): c is Node => c instanceof Node))
+    if (list.length) all.append(h('div', { class: f?.kind === 'rating' && list.length > 9 ? 'opts scale' : 'opts' }, ...list.map((c) => h('button', { class: c.data.startsWith('p:') ? 'b quiet' : 'b opt', type: 'button', onclick: () => press(c) }, h('span', {}, c.label, c.description && h('small', {}, c.description))))))
+    if (f?.optional) all.append(h('button', { class: 'b quiet', type: 'button', onclick: () => this.answer(m, f.words.skip_text) }, f.words.skip))
+    return all
+  }
+
+  private answer(m: Item, text: string) {
+    this.c.send({ text, files: [], reply_to: m.id })
+    this.box.focus()
+  }
+
+  // fields are those of the question's kind; what is filled in is sent as words that anybody can read.
+  private fields(m: Item, f: Form): Child[] {
+    const w = f.words
+    const input = (label: string, props: Record<string, unknown>) => {
+      const el = h('input', { type: 'text', ...props })
+      return { el, all: h('label', {}, label, el) }
+    }
+    const form = (read: () => string, ...children: Child[]) => h('form', { noValidate: true, onsubmit: (e: Event) => {
+      e.preventDefault()
+      const text = read()
+      if (text) this.answer(m, text)
+      else (e.target as HTMLElement).querySelector<HTMLElement>('input')?.focus()
+    } }, ...children, h('button', { class: 'b go', type: 'submit' }, w.send))
+    const day = (v: string) => {
+      const [y, mo, d] = v.split('-').map(Number)
+      if (!y || !mo || !d) return ''
+      return f.language.startsWith('de') ? `${d}.${mo}.${y}` : new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' }).format(Date.UTC(y, mo - 1, d))
+    }
+    switch (f.input) {
+      case 'checkbox': {
+        const boxes = (f.options ?? []).map((o) => ({ o, el: h('input', { type: 'checkbox' }) }))
+        const comma = boxes.some((b) => b.o.label.includes(','))
+        return [form(() => boxes.map((b, i) => (b.el.checked ? (comma ? String(i + 1) : b.o.label) : '')).filter(Boolean).join(', '),
+          ...boxes.map((b) => h('label', { class: 'tick' }, b.el, h('span', {}, b.o.label, b.o.description && h('small', {}, b.o.description)))))]
+      }
+      case 'number': {
+        const n = input(f.unit ? `${w.number} (${f.unit})` : w.number, { inputMode: 'decimal', autocomplete: 'off' })
+        return [form(() => n.el.value.trim(), n.all)]
+      }
+      case 'date': case 'datetime-local': {
+        const d = input(w.date, { type: 'date', min: f.from, max: f.until })
+        const time = f.input === 'date' ? undefined : input(w.time, { type: 'time' })
+        return [form(() => (d.el.value && (!time || time.el.value) ? day(d.el.value) + (time ? `, ${time.el.value}${f.language.startsWith('de') ? ' Uhr' : ''}` : '') : ''), d.all, time?.all)]
+      }
+      case 'email': case 'tel': {
+        const e = input(f.input === 'tel' ? w.phone : w.email, { type: f.input, autocomplete: f.input })
+        return [form(() => e.el.value.trim(), e.all)]
+      }
+      case 'address': {
+        const [name, street, extra, zip, city] = ([[w.name, 'name'], [w.street, 'street-address'], [w.extra, 'address-line2'], [w.postal_code, 'postal-code'], [w.city, 'address-level2']] as const).map(([label, autocomplete]) => input(label, { autocomplete }))
+        return [form(() => (street!.el.value.trim() && zip!.el.value.trim() && city!.el.value.trim() ? [name!.el.value, street!.el.value, extra!.el.value, `${zip!.el.value.trim()} ${city!.el.value.trim()}`].map((x) => x.trim()).filter(Boolean).join('\n') : ''), name!.all, street!.all, extra!.all, zip!.all, city!.all)]
+      }
+      case 'file':
+        return [h('button', { class: 'b opt', type: 'button', onclick: () => {
+          this.replyTo = m
+          this.drawChips()
+          this.picker.accept = (f.accept ?? []).join(',')
+          this.picker.click()
+          this.picker.accept = ''
+        } }, icon('clip'), w.choose)]
+      case 'link': case 'signature':
+        return [f.url && h('a', { class: 'b go', href: f.url, target: '_blank', rel: 'noopener noreferrer' }, w.open, h('span', { class: 'sr' }, ` (${this.t.page})`))]
+    }
+    return []
   }
 
   private outgoing(o: Outgoing): HTMLElement {
