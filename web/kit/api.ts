@@ -1,6 +1,6 @@
 // The API as the fronts see it: types mirrored from the OpenAPI document, and one function that speaks to it.
 
-import type { AskState, Question } from './ask'
+import type { AskState, Question, Texts } from './ask'
 
 export type Role = 'owner' | 'manager' | 'advisor' | 'partner'
 export type Language = 'de' | 'en'
@@ -42,7 +42,7 @@ export interface ConversationRow {
   /** Questions that wait for this customer's answer here. */
   open_asks?: number
   /** The dialog that runs here. */
-  dialog?: { key: string; title: Record<string, string> | string; status: string } | null
+  dialog?: { instance_id: string; key: string; title: Texts; status: string; step: string } | null
   /** Where a search found something; only in answers to q=. */
   hits?: Hit[]
 }
@@ -322,7 +322,7 @@ export interface WorkItem {
 /** Frame is one line of the live stream. */
 export interface Frame {
   seq?: number
-  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'ask' | 'reload'
+  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'ask' | 'dialog' | 'reload'
   id?: string
   conversation?: Omit<ConversationRow, 'unread'> & { unread?: number }
   conversation_id?: string

@@ -80,7 +80,7 @@ export interface Question {
   conversation_id: string
   customer_id: string
   message_id: string
-  dialog: { instance_id: string; key: string; title: Texts | string; step: string } | null
+  dialog: { instance_id: string; step: string; title?: Texts } | null
   ask: Ask
   question: string
   short: string
@@ -97,7 +97,8 @@ export interface Question {
   correctable_until: string | null
   created_by: { id: string; name: string } | null
   created_at: string
-  page_url: string
+  /** Only of a single question, and only for those who may write. */
+  page_url?: string
 }
 
 export interface AskTemplate { key: string; title: Texts; ask: Ask }
@@ -116,7 +117,7 @@ export interface Rendered {
   choices: { label: string; description?: string; person?: boolean }[] | null
   menu: string
   keys: { digit: string; label: string }[] | null
-  boxes: { label: string }[] | null
+  boxes: { label: string; person?: boolean }[] | null
   speech: string
   problems: RenderProblem[] | null
 }
@@ -157,14 +158,17 @@ export interface Program {
   steps: Step[]
 }
 
-export interface Finding { rule: string; message: string; remedy?: string; dialog?: string; step?: string; line?: number; column?: number; channel?: string; language?: string; story?: string[] | null }
+export interface Finding { rule: string; message: string; remedy?: string; dialog?: string; step?: string; line?: number; column?: number; kind?: string; language?: string; story?: string[] | null }
 
 export interface DialogRow {
   key: string
   title: Texts
   enabled: boolean
   ready: boolean
+  /** The newest; 0: a ready one that nobody changed. */
   version: number
+  /** The version by which it is started; 0: the ready one, or none. */
+  live?: number
   versions: number
   languages: string[]
   running: number
@@ -174,8 +178,8 @@ export interface DialogRow {
   findings: number
 }
 export type Layout = Record<string, { x: number; y: number }>
-export interface DialogFull extends Omit<DialogRow, 'findings'> { source: string; program: Program | null; findings: Finding[] | null; layout: Layout | null }
-export interface DialogVersion { version: number; at: string; by: { id: string; name: string } | null; enabled: boolean }
+export interface DialogFull extends DialogRow { source: string; program: Program | null; found: Finding[] | null; layout: Layout | null }
+export interface DialogVersion { version: number; at: string; by: { id: string; name: string } | null; live: boolean; findings: number }
 
 export interface Instance {
   id: string

@@ -168,9 +168,9 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     )
   }
   // Questions and dialogs
-  const askOut = (q) => { const l = q.language; return { ...q, question: textIn(q.ask.text, l), short: textIn(q.ask.short, l), options: optionsOf(q.ask, l, slots(l)).map(({ key, label }) => ({ key, label })), value_text: valueText(q.ask, q.value, l) } }
-  const dialogRow = (d) => ({ key: d.key, title: d.title, enabled: d.enabled, ready: d.ready, version: d.versions.length, versions: d.versions.length, languages: d.languages, running: db.instances.filter((x) => x.dialog.key === d.key && ['asking', 'waiting', 'calling'].includes(x.status)).length, ended: d.ended, updated_at: d.versions.at(-1)?.at ?? null, updated_by: d.versions.length ? { id: miriam.id, name: miriam.name } : null, findings: check(d.source, db.language).findings.length })
-  const dialogFull = (d) => { const c = check(d.source, db.language); const { findings: _, ...rest } = dialogRow(d); return { ...rest, source: d.source, program: c.program, findings: c.findings, layout: d.layout } }
+  const askOut = (q, one = false) => { const l = q.language, { page_url, ...rest } = q; return { ...rest, ...(one ? { page_url } : {}), dialog: q.dialog && { instance_id: q.dialog.instance_id, step: q.dialog.step }, question: textIn(q.ask.text, l), short: textIn(q.ask.short, l), options: ['yes_no', 'consent', 'rating'].includes(q.ask.kind) ? [] : optionsOf(q.ask, l, slots(l)).map(({ key, label }) => ({ key, label })), value_text: valueText(q.ask, q.value, l) } }
+  const dialogRow = (d) => ({ key: d.key, title: d.title, enabled: d.enabled, ready: d.ready, version: d.versions.length, live: d.versions.findLast((v) => v.live)?.version ?? 0, versions: d.versions.length, languages: d.languages, running: db.instances.filter((x) => x.dialog.key === d.key && ['asking', 'waiting', 'calling'].includes(x.status)).length, ended: d.ended, updated_at: d.versions.at(-1)?.at ?? null, updated_by: d.versions.length ? { id: miriam.id, name: miriam.name } : null, findings: check(d.source, db.language).findings.length })
+  const dialogFull = (d) => { const c = check(d.source, db.language); return { ...dialogRow(d), source: d.source, program: c.program, found: c.findings, layout: d.layout } }
   const putDialog = (p, o = {}) => { const source = toSource(p); db.dialogs.set(p.dialog, { key: p.dialog, title: p.title, languages: p.languages, enabled: true, ready: true, source, layout: {}, versions: [], ended: {}, original: source, ...o }) }
   const countAsks = (r) => { r.open_asks = db.asks.filter((x) => x.conversation_id === r.id && x.state === 'open').length }
   const askFrame = (q) => { frame({ kind: 'ask', id: q.id, ref: q.id, conversation_id: q.conversation_id, message_id: q.message_id, state: q.state }); const r = db.conversations.find((x) => x.id === q.conversation_id); countAsks(r); rowFrame(r) }
@@ -195,7 +195,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   }
   if (!fresh) for (const [n, p] of ready.entries()) putDialog(p, { enabled: n < 2, ended: [{ done: 41, handed: 9, expired: 4 }, { handed: 12 }, {}][n] })
   if (!empty && !fresh) {
-    putDialog(broken('de'), { enabled: false, ready: false, ended: {}, versions: [{ version: 1, at: ago(3 * day), by: { id: miriam.id, name: miriam.name }, enabled: true, source: toSource({ ...broken('de'), title: { de: 'Schaden', en: 'Claim' } }) }, { version: 2, at: ago(2 * hour), by: { id: leyla.id, name: leyla.name }, enabled: false, source: toSource(broken('de')) }] })
+    putDialog(broken('de'), { enabled: false, ready: false, ended: {}, versions: [{ version: 1, at: ago(3 * day), by: { id: miriam.id, name: miriam.name }, live: true, findings: 0, source: toSource({ ...broken('de'), title: { de: 'Schaden', en: 'Claim' } }) }, { version: 2, at: ago(2 * hour), by: { id: leyla.id, name: leyla.name }, live: false, findings: 4, source: toSource(broken('de')) }] })
     const kfz = db.conversations.find((r) => r.subject === 'Baufinanzierung, Unterlagen')
     const open1 = newAsk(kfz, templates[4].ask, { created_at: ago(26 * hour), created_by: { id: miriam.id, name: miriam.name } })
     void open1
@@ -208,7 +208,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const inst = { id: id(), dialog: { key: 'confirm-appointment', title: ready[0].title, version: 1 }, status: 'asking', step: 'fits', variables: { car: 'Golf' }, started_at: ago(hour), updated_at: ago(hour), wake_at: null, outcome: '', conversation_id: run.id }
     db.instances.push(inst)
     newAsk(run, { ...ready[0].steps[1].ask, text: { de: 'Können Sie ihn Donnerstag, 14:30 Uhr, abholen?', en: 'Can you pick it up Thursday, 2:30 pm?' } }, { created_at: ago(hour), dialog: { instance_id: inst.id, key: inst.dialog.key, title: inst.dialog.title, step: 'fits' }, created_by: null, text: 'Guten Tag, hier ist der automatische Assistent. Ihr Golf ist fertig.' })
-    run.dialog = { key: inst.dialog.key, title: inst.dialog.title, status: 'asking' }
+    run.dialog = { instance_id: inst.id, key: inst.dialog.key, title: inst.dialog.title, status: 'asking', step: 'fits' }
   }
   const firstNames = ['Anna', 'Ben', 'Clara', 'David', 'Emine', 'Felix', 'Greta', 'Hasan', 'Ida', 'Jan'], lastNames = ['Schmidt', 'Yılmaz', 'Novak', 'Fischer', 'Weber', 'Öztürk', 'Wagner', 'Kowalski', 'Hoffmann', 'Şahin']
   for (let i = 0; i < rows; i++) {
@@ -277,7 +277,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     const de = db.language === 'de'
     return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
   }
-  const custOut = (c) => ({ ...c, open_asks: db.asks.filter((x) => x.customer_id === c.id && x.state === 'open').map(askOut).reverse(), conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
+  const custOut = (c) => ({ ...c, open_asks: db.asks.filter((x) => x.customer_id === c.id && x.state === 'open').map((x) => askOut(x)).reverse(), conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
   const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: db.org }, totp_enabled: db.totp, public_url: '' } }
   const fold = (s) => (s ?? '').normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
   const strip = (m) => { const { gone, ask_id, answers_id, ...rest } = m; const q = (k) => { const x = k && db.asks.find((y) => y.id === k); return x ? askOut(x) : null }; return { choices: [], ...rest, ask: q(ask_id), answers: q(answers_id) } }
@@ -469,10 +469,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (a === 'calendars') return send(200, { items: [{ key: 'workshop', name: 'Werkstatt Nord', zone: 'Europe/Berlin', free: 7, next: iso(now() + day) }], next_cursor: '' })
       if (a === 'asks') {
         if (i === 'preview') { const errors = checkAsk(b.ask, b.language); if (errors.length && !b.ask.text) return problem(422, 'invalid', 'Die Frage ist nicht vollständig.', { errors }); return send(200, { items: b.channels.map((c) => render(b.ask, b.text ?? '', b.language ?? 'de', c)) }) }
-        if (!i) return send(200, list(db.asks.filter((x) => (!q.get('conversation_id') || x.conversation_id === q.get('conversation_id')) && (!q.get('customer_id') || x.customer_id === q.get('customer_id')) && (!q.get('state') || x.state === q.get('state'))).map(askOut).reverse(), q))
+        if (!i) return send(200, list(db.asks.filter((x) => (!q.get('conversation_id') || x.conversation_id === q.get('conversation_id')) && (!q.get('customer_id') || x.customer_id === q.get('customer_id')) && (!q.get('state') || x.state === q.get('state'))).map((x) => askOut(x)).reverse(), q))
         const x = db.asks.find((y) => y.id === i)
         if (!x) return problem(404, 'not_found', 'Diese Frage gibt es nicht.')
-        if (!sub) return send(200, askOut(x))
+        if (!sub) return send(200, askOut(x, true))
         if (x.state !== 'open') return problem(409, 'not_open', 'Die Frage ist nicht mehr offen.')
         if (sub === 'withdraw') { x.state = 'withdrawn'; askFrame(x); return send(200, askOut(x)) }
         const value = b.value ?? resolve(x.ask, b.text ?? '', x.language)
@@ -498,9 +498,10 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         if (m === 'PUT') {
           const c = check(b.source, db.language)
           if ((d?.versions.length ?? 0) !== b.base_version) return problem(409, 'newer', 'Jemand anders hat inzwischen gespeichert.')
-          if (b.enabled && (c.findings.length || !c.program)) return problem(422, 'findings', 'Der Dialog hat Sackgassen.', { findings: c.findings })
+          if (!c.program || (b.enabled && c.findings.length)) return problem(422, 'dead_ends', 'Der Dialog hat Sackgassen.', { findings: c.findings })
           const n = d ?? { key: i, ready: false, layout: {}, versions: [], ended: {}, title: {}, languages: [] }
-          n.versions.push({ version: n.versions.length + 1, at: iso(now()), by: { id: miriam.id, name: miriam.name }, enabled: b.enabled, source: b.source })
+          n.versions.push({ version: n.versions.length + 1, at: iso(now()), by: { id: miriam.id, name: miriam.name }, live: b.enabled, findings: c.findings.length, source: b.source })
+          if (b.enabled) n.versions.slice(0, -1).forEach((v) => (v.live = false))
           Object.assign(n, { source: b.source, enabled: b.enabled, layout: b.layout ?? n.layout, title: c.program?.title ?? n.title, languages: c.program?.languages ?? n.languages })
           db.dialogs.set(i, n)
           return send(200, dialogFull(n))
@@ -636,7 +637,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
           const s = prog.steps.find((x) => x.ask)
           const inst = { id: id(), dialog: { key: d.key, title: d.title, version: d.versions.length || 1 }, status: 'asking', step: s.id, variables: b.inputs ?? {}, started_at: iso(now()), updated_at: iso(now()), wake_at: null, outcome: '', conversation_id: r.id }
           db.instances.push(inst)
-          r.dialog = { key: d.key, title: d.title, status: 'asking' }
+          r.dialog = { instance_id: inst.id, key: d.key, title: d.title, status: 'asking', step: s.id }
           const { m: x } = newAsk(r, s.ask, { dialog: { instance_id: inst.id, key: d.key, title: d.title, step: s.id }, created_by: null })
           messageFrame(x); rowFrame(r)
           return send(201, inst)

@@ -87,7 +87,7 @@ const screens = {
   'ask-answer': [full, `/c/${idOf('Baufinanzierung')}?view=mine`, async (p) => { await p.getByTestId('ask').first().getByRole('button', { name: /^(Antwort eintragen|Enter the answer)$/ }).click(); await p.getByTestId('answer-form').waitFor() }],
   'dialog-runs': [full, `/c/${idOf('Hausrat')}?view=mine&status=snoozed`, async (p) => { await p.getByTestId('dialog-runs').waitFor(); await p.getByTestId('ask').waitFor() }],
   'dialog-start': [full, `/c/${id(0)}?view=mine`, async (p) => { await key(p, 'q'); await p.keyboard.press('0'); await p.getByTestId('dialog-list').locator('button').first().click(); await p.locator('#start').waitFor() }],
-  dialogs: [full, '/dialogs', async (p) => { await p.getByTestId('dialog-row').first().waitFor() }], 'dialog-new': [full, '/dialogs?new=1', async (p) => { await p.locator('#make').waitFor() }],
+  dialogs: [full, '/dialogs', async (p) => { await p.getByTestId('dialog-row').first().waitFor() }], 'dialog-new': [full, '/dialogs?make=1', async (p) => { await p.locator('#make').waitFor() }],
   editor: [full, '/dialogs/confirm-appointment', async (p) => { await p.locator('.svelte-flow__node').first().waitFor() }],
   'editor-found': [full, '/dialogs/claim', async (p) => { await p.getByTestId('findings').locator('li').first().waitFor(); await p.getByTestId('findings').locator('summary').first().click() }],
   'editor-step': [full, '/dialogs/confirm-appointment', async (p) => { await p.locator('.svelte-flow__node').first().waitFor(); if (p.viewportSize().width < 1180) await p.getByRole('button', { name: /^(Schritte|Steps)$/ }).click(); await p.locator('.outline button').nth(3).click(); await p.getByTestId('inspector').waitFor() }],

@@ -38,8 +38,6 @@ export class Editor {
     this.error = null
     try { this.take(await get<DialogFull>(`/api/v1/dialogs/${encodeURIComponent(this.key)}`)) } catch (e) { if (!this.facts) this.error = e; else throw e }
   }
-  /** begin starts with a text that was never saved. */
-  begin(source: string, facts: DialogFull) { this.take(facts); this.saved = ''; this.source = source; void this.check() }
 
   private take(d: DialogFull) {
     clearTimeout(this.timer)
@@ -47,14 +45,14 @@ export class Editor {
     this.facts = d
     this.source = this.saved = d.source
     this.program = d.program
-    this.findings = d.findings ?? []
+    this.findings = d.found ?? []
     this.layout = d.layout ?? {}
     this.savedLayout = JSON.stringify(this.layout)
     this.stale = !d.program
     this.past = []
     this.future = []
     this.writing = this.checking = false
-    if (!d.program) void this.check()
+    void this.check(!!d.program)   // in the language of whoever looks
   }
 
   // What was before an edit. Keystrokes in one field within two seconds are one edit.
