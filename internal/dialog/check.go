@@ -866,13 +866,6 @@ func (c *checker) loop(a *analysis) {
 		if s := &a.p.Steps[i]; s.Dialog != "" {
 			if sub := c.sub(s.Dialog); sub != nil {
 				n += sub.chain
-				if !sub.silent { // its last steps, then ours
-					for _, e := range a.edges[i] {
-						if e.to >= 0 {
-							n = max(n, sub.chain+1+length(e.to))
-						}
-					}
-				}
 			}
 		}
 		chain[i] = n
@@ -882,8 +875,13 @@ func (c *checker) loop(a *analysis) {
 		if !a.reached[i] {
 			continue
 		}
-		if n := length(i); n > a.chain {
-			a.chain = n
+		a.chain = max(a.chain, length(i))
+		if s := &a.p.Steps[i]; s.Dialog != "" { // the last steps of a sub-dialog, then ours
+			for _, e := range a.edges[i] {
+				if sub := c.sub(s.Dialog); sub != nil && e.to >= 0 && e.choice {
+					a.chain = max(a.chain, sub.chain+1+length(e.to))
+				}
+			}
 		}
 	}
 	if a.chain > maxSilent {
