@@ -152,6 +152,11 @@ func choose(toks []token, options []Option, many bool) choice {
 
 	// 2. Numbers, ordinals, letters.
 	content := contentOf(toks, used)
+	for i, t := range toks {
+		if _, short := shortWeekdays[t.s]; short && len(t.s) == 2 && !used[i] && (t.capital || len(toks) == 1 || tokAt(toks, i+1).s == ".") {
+			content[i] = true // "Fr", "Do."
+		}
+	}
 	list := listOnly(toks, used, content)
 	for i := 0; i < len(toks); i++ {
 		if used[i] {
@@ -532,6 +537,12 @@ func fit(typed, name token) int {
 		return 0
 	case len(typed.s) >= 3 && strings.HasPrefix(name.s, typed.s):
 		return 2
+	case len(typed.s) == 2:
+		wd, short := shortWeekdays[typed.s]
+		if long, ok := weekdays.m[name.s]; ok && short && long == wd {
+			return 2
+		}
+		return 0
 	case len(typed.s) >= 5 && len(name.s) >= 5 && oneSlip(typed.s, name.s):
 		return 1
 	// "Donnerstags", "Reparaturen": an ending more

@@ -113,6 +113,7 @@ type frame struct {
 	lo, hi   time.Time // allowed days; zero = none
 	past     bool      // the ask is about the past
 	business bool
+	aeons    bool // the days asked for go back for decades: a birthday needs its year
 	english  bool
 	slots    bool
 }
@@ -187,6 +188,7 @@ func (a *Ask) frameOf(c *Context) frame {
 	case a.From != "":
 		if t, err := parseBound(a.From, f.today); err == nil {
 			f.lo = t
+			f.aeons = f.past && t.Before(f.today.AddDate(-30, 0, 0))
 		} else {
 			f.lo = f.today
 		}
@@ -454,6 +456,10 @@ func (f *frame) read(toks []token) *when {
 			k--
 		}
 		if k >= 0 {
+			if days := f.daysOf(m); k > 0 && (toks[k].s == "vom" || toks[k].s == "of" || toks[k].s == "ab") && (toks[k-1].s == "woche" || toks[k-1].s == "week") && len(days) > 0 {
+				w.spans, w.vague = append(w.spans, weekOf(days[0])), true
+				return
+			}
 			if s, ok := f.limited(toks[k].s, m, w); ok {
 				w.spans, w.vague = append(w.spans, s), true
 				return
@@ -1438,7 +1444,7 @@ func (w *when) conf(base float64) float64 {
 	if w.approx {
 		base = min(base, 0.85)
 	}
-	if w.mood.hedged || w.mood.asks {
+	if w.mood.hedged || w.mood.asks || w.mood.or {
 		base = min(base, 0.6)
 	}
 	return base
@@ -1516,6 +1522,8 @@ func (a *Ask) date(toks []token, c *Context) Outcome {
 		return Outcome{Problem: OutOfRange, Detail: f.dayOutside(p.days[0]), Value: value(p.days[0]), Confidence: conf, Reading: "date"}
 	case p.several || len(good) > 1:
 		return Outcome{Problem: Ambiguous, Confidence: 0.6, Candidates: values(p.days), Reading: "date"}
+	case f.aeons && w.yearMissing():
+		return Outcome{Problem: Unclear, Detail: "year", Confidence: 0.5, Reading: "date"}
 	case p.far:
 		last := f.previous(good[0])
 		return Outcome{Problem: OutOfRange, Detail: "past", Value: value(last), Candidates: []Value{value(good[0])}, Confidence: conf, Reading: "date"}
@@ -1529,6 +1537,16 @@ func (a *Ask) date(toks []token, c *Context) Outcome {
 		return Outcome{Problem: Unclear, Confidence: conf, Candidates: values(good), Reading: "date"}
 	}
 	return Outcome{Value: value(good[0]), Confidence: conf, Reading: "date"}
+}
+
+// yearMissing says whether the only date has no year, not even one of two digits.
+func (w *when) yearMissing() bool {
+	for _, m := range w.days {
+		if m.weekday < 0 && m.yearless && len(m.days) > 2 && !m.named {
+			return true
+		}
+	}
+	return false
 }
 
 // previous is the same day a year before.

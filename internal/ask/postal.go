@@ -113,7 +113,7 @@ func postalOf(text, country string) (p Postal, missing string) {
 				continue
 			}
 			p.PostalCode, p.City = code, strings.Trim(s[m[6]:m[7]], " .")
-			parts[i] = strings.Trim(s[:m[0]], " ,")
+			parts[i] = strings.TrimSuffix(strings.TrimSuffix(strings.Trim(s[:m[0]], " ,"), " in"), " bei")
 			at = i
 			break
 		}

@@ -49,7 +49,7 @@ func (a *Ask) slot(toks []token, c *Context) Outcome {
 	f := a.frameOf(c)
 	w := f.read(toks)
 	f.loneClock(w, toks)
-	if w.nothing && len(w.lone) == 1 && w.unknown == 0 {
+	if w.nothing && len(w.lone) == 1 && w.unknown == 0 && w.negs == 0 {
 		if h, ok := hourWord(toks[w.lone[0]]); ok {
 			w.clocks, w.nothing = append(w.clocks, clock{h: h, at: w.lone[0]}), false
 		}

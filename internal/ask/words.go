@@ -7,7 +7,7 @@ hallo|hi|hey|guten tag|guten morgen|guten abend|moin|servus|grüezi|grüß gott|
 ich|mir|mich|wir|uns|es|das|dies|dieser|dieses|diese|der|die|den|dem|des|ein|eine|einen|einem|einer|i|we|me|us|it|that|this|the|a|an|my|our|ihr|ihre|ihnen|sie|du|dir|mein|meine|meiner|meinen|meinem|unser|unsere|mer|mir|mi|is|s|d|de|dr|em
 ist|sind|war|wäre|wär|wird|bin|be|am|are|was|were|would be|will be|sei|isch|wär
 habe|haben|hab|have|ich nehme|nehme|nehmen|nimm|nehm|nämed|nimmi|wähle|wähl|entscheide|entscheide mich für|möchte|moechte|mochte|mag|würde|wuerd|würd|hätte|hätt|hett|hätti|hätt gern|wünsche|bevorzuge|will|nähm|ich hätte gern|ich hätte gerne|gern|gerne|am liebsten|lieber|i would like|id like|i want|i take|ill take|i choose|i pick|i prefer|prefer|take|choose|pick|go for|lets go with|lets do|lets say|lets take|give me|ill go with|ill have|want|would|like|i would|id|ill|go|with|have
-dann|also|halt|eben|mal|ja mal|doch mal|einfach|ganz|sehr|so|eher|schon|auch|noch|nur|denn|nun|jetzt|bitte auch|then|just|well|um|äh|ähm|hm|hmm|mhm|so then|now|really|actually|eh|gell|oder so|na gut|ok dann|also gut
+dann|also|halt|eben|mal|ja mal|doch mal|einfach|ganz|sehr|so|eher|schon|auch|noch|nur|denn|nun|jetzt|bitte auch|then|just|well|um|äh|ähm|hm|hmm|mhm|so then|now|really|actually|eh|gell|na gut|ok dann|also gut
 für|fuer|zu|zum|zur|im|in|am|an|sowie|ebenso|plus|auf|bei|mit|von|vom|for|to|of|on|at|by|per|via|über|als|as|und|and|wie|uf|vo|bim|u
 option|antwort|wahl|meine wahl|auswahl|answer|choice|möglichkeit|variante|nummer|nr|no|number|punkt|taste|ziffer|vorschlag|termin|appointment|uhrzeit|zeit|tag|datum|date|time|day|slot
 sollte|soll|kann|können|könnte|könnten|could|can|should|geht|gehen|ginge|ginget|gienge|passt|passen|würde passen|würde gehen|funktioniert|klappt|klappts|works|work|fits|suits|fine|good|great|perfect|perfekt|gut|super|prima|ok|okay|oki|okey|in ordnung|alles klar|bestens|wunderbar|ideal|am besten|best|better|besser|recht|genehm|lässt sich einrichten|käme|komme|kommen|komm|come|ich bin dabei|einverstanden|gebucht|buchen|buche|book|nehmen wir|machen wir|mach|mache|machen|do|reserviere|reservieren
@@ -25,7 +25,7 @@ var hedges = set(`vielleicht|eventuell|evtl|evt|womöglich|möglicherweise|unter
 var questions = set(`?|fragen|wollte fragen|ob|wissen|wollte wissen|wondering|whether|gibt es|gibts|is there|are there|haben sie|do you|frage|eine frage|question|warum|wieso|weshalb|wann|welche|welcher|welches|welchen|wie lange|wie viel|wieviel|was kostet|was bedeutet|was heißt|was ist|why|when|which|what|how|how much|how long|wie geht|wo ist|wo|where|who|wer|verstehe nicht|verstehe ich nicht|verstehe die frage nicht|dont understand|hä|häh|hae|huh`)
 
 // Words that speak of what was: an appointment to come is not meant.
-var bygone = set(`telefoniert|gesprochen|geschrieben|angerufen|gemeldet|gewesen|passiert|gehabt|war da|was there|spoke|called|wrote|phoned|happened|war ich|hatte ich|schon mal|bereits`)
+var bygone = set(`telefoniert|gesprochen|geschrieben|angerufen|gemeldet|gewesen|passiert|gehabt|was there|spoke|called|wrote|phoned|happened|schon mal|bereits`)
 
 // Words before a name that make it a limit: "seit Donnerstag" is not Thursday.
 var limiters = set(`seit|since|vor|nach|ab|bis|before|after|until|till`)

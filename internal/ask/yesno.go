@@ -43,8 +43,8 @@ var sayings = func() *phrases[say] {
 	p.add(sayYes, `ja|jaa|jaaa|jaja|jo|joo|jou|jep|jup|jupp|jap|japp|jawohl|jawoll|j|jawoi|jo eh|ja eh|eh klar|jo freilich|freilich|ja freilich|genau|exakt|natürlich|natürlich gerne|selbstverständlich|klar|na klar|klaro|sicher|aber sicher|sicherlich|gewiss|auf jeden fall|unbedingt|definitiv|absolut|bestätigt|bestätige|ich bestätige|hiermit bestätige ich|wird bestätigt|zugesagt|ich sage zu|sage zu|zusage|einverstanden|bin einverstanden|stimmt|richtig|korrekt|ja bitte|bitte ja|ja gerne|ja gern|sehr gerne|sehr gern|gerne|gern|mit vergnügen|von mir aus|meinetwegen|abgemacht|gebongt|geht klar|geht in ordnung|ist in ordnung|alles klar|bin dabei|ich bin dabei|wir sind dabei|machen wir|mach ich|mache ich|machen wir so|so machen wir das|nehme ich|nehm ich|nehmen wir|jawohl passt|isch guet|isch guät|isch rächt|isch recht|isch ok|isch i de ornig|jo sicher|jo gärn|gärn|sehr gärn|jo klar|jo passt|passt scho|passt schon|basst|basst scho|bassd scho|basd|passd|eh|ja doch|doch|doch ja|ich akzeptiere|akzeptiert|wahr
 yes|yess|yeah|yea|ya|yah|yep|yup|yupp|y|aye|sure|sure thing|of course|certainly|absolutely|definitely|correct|right|thats right|thats correct|indeed|confirmed|i confirm|confirm|agreed|i agree|deal|sounds good|sounds great|sounds fine|sounds perfect|that works|works for me|that works for me|works|that is fine|thats fine|fine by me|fine with me|thats ok|thats okay|thats perfect|im in|count me in|will do|ill be there|we will be there|i will be there|see you then|see you there|go ahead|please do|yes please|with pleasure|id love to|happy to|no problem|no worries|kein problem|keine einwände|kein thema|kein ding|nichts dagegen|ich habe nichts dagegen|habe nichts dagegen|hab nichts dagegen|spricht nichts dagegen|nichts einzuwenden|roger|10 4|affirmative|true|wahr|warum nicht|why not|da freue ich mich|freue mich|ich freue mich|bis dann|bis donnerstag|ich komme|wir kommen|i chume|komme gerne
 👍|👌|✅|✔|☑|🆗|💯|🙋|🤝|👏`)
-	p.add(sayYes, `ich stimme zu|stimme zu|stimme dem zu|ich stimme dem zu|ich willige ein|willige ein|ich erlaube es|erlaubt|ich erlaube das|i consent|i accept|accepted|i give my consent|you have my consent|meine zustimmung|zugestimmt|ich gebe meine zustimmung|ich gebe meine einwilligung`)
-	p.add(sayGood, `passt|passt mir|passt uns|passt gut|passt mir gut|passt super|passt perfekt|passen|past|geht|geht gut|gehts|ginge|funktioniert|klappt|haut hin|geht sich aus|geht si aus|gut|guet|guat|ok|okay|oki|okey|okee|okej|k|oke|okay dann|super|prima|perfekt|toll|bestens|wunderbar|ideal|ausgezeichnet|fein|schön|großartig|recht|in ordnung|i o|io|is ok|ist ok|ist okay|ist gut|ist recht|wäre gut|wäre super|wäre toll|wäre schön|wäre perfekt|würde passen|würde gehen|läuft|möglich|ist möglich|einverstanden sein|fine|good|great|perfect|excellent|cool|alright|all right|awesome|lovely|okey dokey|suits me|suits|fits|possible|doable|interesse|interessiert|interested|angenommen|nehme an|dafür|zutreffend|trifft zu|der fall|notwendig|nötig|erforderlich|wahr|that would be great|that would work|would work|zufrieden|zufrieden mit|verstanden|understood`)
+	p.add(sayYes, `not a problem|id love that|id love to|ich stimme zu|stimme zu|stimme dem zu|ich stimme dem zu|ich willige ein|willige ein|ich erlaube es|erlaubt|ich erlaube das|i consent|i accept|accepted|i give my consent|you have my consent|meine zustimmung|zugestimmt|ich gebe meine zustimmung|ich gebe meine einwilligung`)
+	p.add(sayGood, `passt|passt mir|passt uns|passt gut|passt mir gut|passt super|passt perfekt|passen|past|geht|geht gut|gehts|ginge|funktioniert|klappt|haut hin|geht sich aus|geht si aus|gut|guet|guat|ok|okay|oki|okey|okee|okej|k|oke|okay dann|super|prima|perfekt|toll|bestens|wunderbar|ideal|ausgezeichnet|fein|großartig|recht|in ordnung|i o|io|is ok|ist ok|ist okay|ist gut|ist recht|wäre gut|wäre super|wäre toll|wäre schön|wäre perfekt|würde passen|würde gehen|läuft|möglich|ist möglich|einverstanden sein|fine|good|great|perfect|excellent|cool|alright|all right|awesome|lovely|okey dokey|suits me|suits|fits|possible|doable|interesse|interessiert|interested|angenommen|nehme an|dafür|zutreffend|trifft zu|der fall|notwendig|nötig|erforderlich|wahr|that would be great|that would work|would work|zufrieden|zufrieden mit|verstanden|understood`)
 	p.add(sayVerb, `kann|kann ich|können|könnte|schaffe|schaff|schaffe es|schaff es|will|will ich|möchte|möchte ich|mag|komme|kommen|mache|mach|brauche|benötige|habe|hab|haben|wünsche|can|could|want|make it|make|need|have|like|attend|come|wott|wett|cha|chan|chume|dabei|einhalten|wahrnehmen|bin|ist|stimme|stimme zu|bestätigen|zustimmen|agree|consent|allow|einwilligen|willige|confirm|accept|akzeptieren|stimmen|erlaube|akzeptiere|do|does|is|will be|stattfinden`)
 	p.add(sayNo, `nein|neinn|neien|nö|nöö|nee|ne|nä|nope|nop|no|nah|nay|n|nei|nai|naa|na|naaa|nöd|nein danke|no thanks|no thank you|danke nein|nein leider|leider nein|leider nicht|lieber nicht|bitte nicht|besser nicht|auf keinen fall|keinesfalls|keineswegs|niemals|nie|nie im leben|sicher nicht|sicher nöd|sicher nid|sicher ned|bestimmt nicht|gar nicht|überhaupt nicht|absolut nicht|definitiv nicht|natürlich nicht|klar nicht|auf gar keinen fall|kommt nicht in frage|kommt nicht infrage|absage|abgesagt|ich sage ab|sage ab|muss absagen|ich muss absagen|muss leider absagen|absagen|storno|stornieren|verneint|falsch|stimmt nicht|kein interesse|kein bedarf|keine zeit|keine lust|ich habe keine zeit|habe keine zeit|hab keine zeit|ich lehne ab|lehne ab|abgelehnt|ablehnen|geht nicht|geht leider nicht|geht leider gar nicht|geht gar nicht|geht ned|goht nöd|gaht nöd|goht nid|geit nid|passt nicht|passt leider nicht|passt mir nicht|passt mir leider nicht|passt nöd|passt ned|passt net|passt gar nicht|geht sich nicht aus|geht sich leider nicht aus|geht si ned aus|geht si net aus|geht sich ned aus|geht sich net aus|das wird nichts|wird nichts|bin verhindert|leider verhindert|verhindert|widerspreche|ich widerspreche|ich verweigere|verweigere|i object|i do not want|ich kann nicht|kann nicht|kann leider nicht|kann da nicht|kann ich nicht|kann i ned|ka i ned|chan nöd|cha nid|klappt nicht|klappt leider nicht|unmöglich|ausgeschlossen|not possible|impossible|cant make it|i cant make it|cannot make it|cant do|i cant|i cannot|cannot|cant come|wont be able to|not able to|unable to|unable|wont work|doesnt work|doesnt work for me|does not work|doesnt suit me|doesnt fit|not good for me|no good|no way|no chance|never|not at all|absolutely not|definitely not|certainly not|of course not|im afraid not|afraid not|unfortunately not|sorry no|no sorry|negative|decline|declined|i decline|false|wrong|incorrect|not interested|rather not|id rather not|i disagree|disagree|nicht einverstanden|nicht in ordnung|i refuse|ich verzichte|verzichte|cancel|cancel it|nicht der fall|trifft nicht zu|dagegen|bin dagegen
 👎|❌|🚫|✖|⛔|🙅|❎`)
@@ -117,6 +117,9 @@ func stand(toks []token) stance {
 		words++
 		if t.s == "doch" && n == 1 && (i == 0 || toks[i-1].kind == signToken) && (i+1 == len(toks) || toks[i+1].kind == signToken) {
 			v = sayYes // "Doch!"
+		}
+		if v == sayVerb && n == 1 && agrees(toks, i) {
+			v = sayYes
 		}
 		switch v {
 		case sayYes:
@@ -191,8 +194,8 @@ func stand(toks []token) stance {
 		switch {
 		case p.not >= 2 || p.not == 1 && p.no > 0 && !p.noFirst:
 			conflict = true
-		case p.not == 1 && p.yes > 0:
-			conflict = true
+		case p.not == 1 && (p.yes > 0 || p.bad > 0 && p.good+p.verbs+p.no == 0):
+			conflict = true // "nicht schlecht"
 		case p.not == 1 && (p.good > 0 || p.verbs > 0 || p.no > 0):
 			minus = true
 		case p.not == 1:
@@ -245,6 +248,28 @@ func stand(toks []token) stance {
 		s.sure = min(s.sure, 0.5)
 	}
 	return s
+}
+
+// agrees: "ich stimme der Verarbeitung meiner Daten zu", "willige in … ein", without "nicht" between.
+func agrees(toks []token, i int) bool {
+	end := ""
+	switch toks[i].s {
+	case "stimme", "stimmen":
+		end = "zu"
+	case "willige", "willigen":
+		end = "ein"
+	default:
+		return false
+	}
+	for j := i + 1; j < len(toks) && j < i+14; j++ {
+		switch {
+		case toks[j].s == end && (j+1 == len(toks) || toks[j+1].kind == signToken):
+			return true
+		case toks[j].kind == wordToken && negators.has(toks[j].s), toks[j].s == "." || toks[j].s == "?":
+			return false
+		}
+	}
+	return false
 }
 
 // weakYes are yeses that do not express consent.
