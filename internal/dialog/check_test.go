@@ -1,14 +1,12 @@
 package dialog
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
@@ -104,6 +102,3 @@ func TestBrokenDialogs(t *testing.T) {
 		})
 	}
 }
-
-var _ = fs.Glob
-var _ = time.Now
