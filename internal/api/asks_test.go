@@ -403,7 +403,7 @@ func TestAskVerify(t *testing.T) {
 func TestDialogPickup(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		x := h.two("Abholer Wechsel")
-		i := h.owner.do("POST", "/conversations/"+x.conv+"/dialogs", map[string]any{"key": "pickup", "client_id": id(), "inputs": map[string]any{"what": "Ihr Auto", "at": h.now().AddDate(0, 0, 2).Format("2006-01-02") + "T16:00"}}).want(201).obj()
+		i := h.owner.do("POST", "/conversations/"+x.conv+"/dialogs", map[string]any{"key": "pickup", "client_id": id(), "inputs": map[string]any{"what": "Ihr Auto", "place": "Werkstatt Nord", "at": h.now().AddDate(0, 0, 2).Format("2006-01-02") + "T16:00"}}).want(201).obj()
 		m := h.mailTo(x.address, 1)
 		if text := emailsim.PlainText(m.Raw); !strings.Contains(text, "Assistent") {
 			t.Errorf("the machine does not say what it is:\n%s", text)

@@ -219,7 +219,11 @@ func (s *Store) Start(ctx context.Context, tx *db.Tx, r StartRequest) (Instance,
 	if err := s.insert(ctx, tx, i, r.ClientID); err != nil {
 		return i, err
 	}
-	return s.carry(ctx, tx, i, st, effects, way, true)
+	if i, err = s.carry(ctx, tx, i, st, effects, way, true); err != nil || r.By.ID == "" || !i.Running() {
+		return i, err
+	}
+	// A colleague answers by a dialog: what was written before is answered.
+	return i, conversation.Attend(ctx, tx, i.Conversation, false, conversation.Event{}, now)
 }
 
 // keepReady keeps the sources of ready dialogs that begin now: the next release may bring others.
