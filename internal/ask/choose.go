@@ -173,6 +173,11 @@ func choose(toks []token, options []Option, many bool) choice {
 			num, err := strconv.Atoi(t.s)
 			marked := i > 0 && toks[i-1].s == "#" || marker(toks, i)
 			words := byWord(t, ph)
+			if i > 0 && !marked && timely.has(toks[i-1].s) || err != nil || len(t.s) > 2 && len(words) == 0 {
+				c.unknown += 3 // "um 2", "am 27.", a telephone number: no option's
+				used[i] = true
+				continue
+			}
 			if !marked && !list {
 				if len(words) == 1 {
 					found = append(found, mention{options: words, i: i, j: i + 1, how: "label", sure: 0.85})
@@ -351,6 +356,9 @@ func choose(toks []token, options []Option, many bool) choice {
 	c.sure -= 0.05 * float64(c.unknown)
 	return c
 }
+
+// timely words make a time or a day of a number.
+var timely = set(`am|um|vom|gegen|ab|bis|seit|at|on|since|by|before|after|kw`)
 
 func markUsed(used []bool, i, j int) {
 	for ; i < j && i < len(used); i++ {

@@ -702,6 +702,13 @@ func (f *frame) dayAt(toks []token, i int, w *when, add func(i, j int, m dayMent
 				return j - i
 			}
 		}
+		// "3 12 2026"
+		if m, ok := num(i + 1); ok && len(get(i+2).s) == 4 && get(i+2).kind == digitToken && get(i+1).gap {
+			if y, ok, short, _ := yearToken(toks, i+2); ok && !short && valid(y, time.Month(m), d) && (!f.english || m > 12 || d > 12 || m == d || f.language == "en-GB") {
+				add(i, i+3, plain(day(y, time.Month(m), d)))
+				return 3
+			}
+		}
 		// 12/3/2026, 26-11-2026
 		if m, ok := num(i + 2); ok && (sep == "/" || sep == "-") && !get(i+1).gap && !get(i+2).gap && d >= 1 && m >= 1 {
 			j := i + 3
@@ -1129,6 +1136,9 @@ func (f *frame) finishWeekday(toks []token, i, j int, m dayMention, w *when, add
 		k++
 	}
 	switch {
+	case tokAt(toks, j).s == "after" && tokAt(toks, j+1).s == "next":
+		m.shift, m.this = 7, true
+		j += 2
 	case tokAt(toks, j).s == "week":
 		m.shift, m.this = 7, true
 		j++

@@ -831,7 +831,7 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 	if toks[m.i].kind == wordToken && (m.unit == nil || m.j-m.i > 1) {
 		conf = 0.93
 	}
-	unknown := 0
+	unknown, beside := 0, false
 	for i := 0; i < len(toks); i++ {
 		if i >= m.i && i < m.j || toks[i].kind != wordToken {
 			if toks[i].s == "~" || toks[i].s == "≈" {
@@ -860,6 +860,10 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 			continue
 		}
 		unknown++
+		beside = beside || i == m.j
+	}
+	if a.Unit != "" && m.unit == nil && beside && (toks[m.j].capital || unknown > 1) {
+		conf = min(conf, 0.7) // "Auto hat 4 Türen" is no answer in kilometres
 	}
 	conf -= 0.04 * float64(unknown)
 	if u := m.unit; a.Unit == "" && u != nil && u.quantity != "count" && u.quantity != "money" && unknown > 1 {

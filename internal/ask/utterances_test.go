@@ -40,6 +40,7 @@ func tableAsks(z *time.Location) map[string]Ask {
 	papers := []Option{opt("id", "Ausweis", "Passport"), opt("statement", "Kontoauszug", "Bank statement"), opt("salary", "Gehaltsnachweis", "Salary slip"), opt("plan", "Grundriss", "Floor plan")}
 	return map[string]Ask{
 		"-": {}, "mail": {}, "optional": {Optional: true}, "0-10": {Scale: "0-10"},
+		"calloff":  {Text: Plain("de", "Möchten Sie den Termin absagen?", "en", "Do you want to cancel?")},
 		"labelled": {Yes: Plain("de", "Termin behalten", "en", "Keep it"), No: Plain("de", "Termin verschieben", "en", "Move it")},
 		"pickup":   {Options: []Option{opt("thu", "Donnerstag", "Thursday", "Donnschtig"), opt("fri", "Freitag", "Friday", "Fritig"), opt("sat", "Samstag", "Saturday")}},
 		"contact":  {Options: []Option{opt("write", "Weiter schreiben", "Go on writing"), opt("human", "Mit einem Menschen sprechen", "Talk to a person", "Mensch", "Mitarbeiter")}},

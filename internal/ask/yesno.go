@@ -1,6 +1,9 @@
 package ask
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // say is what a word or phrase contributes to a yes or a no.
 type say uint8
@@ -46,10 +49,10 @@ yes|yess|yeah|yea|ya|yah|yep|yup|yupp|y|aye|sure|sure thing|of course|certainly|
 	p.add(sayYes, `not a problem|id love that|id love to|ich stimme zu|stimme zu|stimme dem zu|ich stimme dem zu|ich willige ein|willige ein|ich erlaube es|erlaubt|ich erlaube das|i consent|i accept|accepted|i give my consent|you have my consent|meine zustimmung|zugestimmt|ich gebe meine zustimmung|ich gebe meine einwilligung`)
 	p.add(sayGood, `passt|passt mir|passt uns|passt gut|passt mir gut|passt super|passt perfekt|passen|past|geht|geht gut|gehts|ginge|funktioniert|klappt|haut hin|geht sich aus|geht si aus|gut|guet|guat|ok|okay|oki|okey|okee|okej|k|oke|okay dann|super|prima|perfekt|toll|bestens|wunderbar|ideal|ausgezeichnet|fein|großartig|recht|in ordnung|i o|io|is ok|ist ok|ist okay|ist gut|ist recht|wäre gut|wäre super|wäre toll|wäre schön|wäre perfekt|würde passen|würde gehen|läuft|möglich|ist möglich|einverstanden sein|fine|good|great|perfect|excellent|cool|alright|all right|awesome|lovely|okey dokey|suits me|suits|fits|possible|doable|interesse|interessiert|interested|angenommen|nehme an|dafür|zutreffend|trifft zu|der fall|notwendig|nötig|erforderlich|wahr|that would be great|that would work|would work|zufrieden|zufrieden mit|verstanden|understood`)
 	p.add(sayVerb, `kann|kann ich|können|könnte|schaffe|schaff|schaffe es|schaff es|will|will ich|möchte|möchte ich|mag|komme|kommen|mache|mach|brauche|benötige|habe|hab|haben|wünsche|can|could|want|make it|make|need|have|like|attend|come|wott|wett|cha|chan|chume|dabei|einhalten|wahrnehmen|bin|ist|stimme|stimme zu|bestätigen|zustimmen|agree|consent|allow|einwilligen|willige|confirm|accept|akzeptieren|stimmen|erlaube|akzeptiere|do|does|is|will be|stattfinden`)
-	p.add(sayNo, `nein|neinn|neien|nö|nöö|nee|ne|nä|nope|nop|no|nah|nay|n|nei|nai|naa|na|naaa|nöd|nein danke|no thanks|no thank you|danke nein|nein leider|leider nein|leider nicht|lieber nicht|bitte nicht|besser nicht|auf keinen fall|keinesfalls|keineswegs|niemals|nie|nie im leben|sicher nicht|sicher nöd|sicher nid|sicher ned|bestimmt nicht|gar nicht|überhaupt nicht|absolut nicht|definitiv nicht|natürlich nicht|klar nicht|auf gar keinen fall|kommt nicht in frage|kommt nicht infrage|absage|abgesagt|ich sage ab|sage ab|muss absagen|ich muss absagen|muss leider absagen|absagen|storno|stornieren|verneint|falsch|stimmt nicht|kein interesse|kein bedarf|keine zeit|keine lust|ich habe keine zeit|habe keine zeit|hab keine zeit|ich lehne ab|lehne ab|abgelehnt|ablehnen|geht nicht|geht leider nicht|geht leider gar nicht|geht gar nicht|geht ned|goht nöd|gaht nöd|goht nid|geit nid|passt nicht|passt leider nicht|passt mir nicht|passt mir leider nicht|passt nöd|passt ned|passt net|passt gar nicht|geht sich nicht aus|geht sich leider nicht aus|geht si ned aus|geht si net aus|geht sich ned aus|geht sich net aus|das wird nichts|wird nichts|bin verhindert|leider verhindert|verhindert|widerspreche|ich widerspreche|ich verweigere|verweigere|i object|i do not want|ich kann nicht|kann nicht|kann leider nicht|kann da nicht|kann ich nicht|kann i ned|ka i ned|chan nöd|cha nid|klappt nicht|klappt leider nicht|unmöglich|ausgeschlossen|not possible|impossible|cant make it|i cant make it|cannot make it|cant do|i cant|i cannot|cannot|cant come|wont be able to|not able to|unable to|unable|wont work|doesnt work|doesnt work for me|does not work|doesnt suit me|doesnt fit|not good for me|no good|no way|no chance|never|not at all|absolutely not|definitely not|certainly not|of course not|im afraid not|afraid not|unfortunately not|sorry no|no sorry|negative|decline|declined|i decline|false|wrong|incorrect|not interested|rather not|id rather not|i disagree|disagree|nicht einverstanden|nicht in ordnung|i refuse|ich verzichte|verzichte|cancel|cancel it|nicht der fall|trifft nicht zu|dagegen|bin dagegen
+	p.add(sayNo, `nein|neinn|neien|nö|nöö|nee|ne|nä|nope|nop|no|nah|nay|n|nei|nai|naa|na|naaa|nöd|nein danke|no thanks|no thank you|danke nein|nein leider|leider nein|leider nicht|lieber nicht|bitte nicht|besser nicht|auf keinen fall|keinesfalls|keineswegs|niemals|nie|nie im leben|sicher nicht|sicher nöd|sicher nid|sicher ned|bestimmt nicht|gar nicht|überhaupt nicht|absolut nicht|definitiv nicht|natürlich nicht|klar nicht|auf gar keinen fall|kommt nicht in frage|kommt nicht infrage|ich sage ab|sage ab|muss absagen|ich muss absagen|muss leider absagen|verneint|falsch|stimmt nicht|kein interesse|kein bedarf|keine zeit|keine lust|ich habe keine zeit|habe keine zeit|hab keine zeit|ich lehne ab|lehne ab|abgelehnt|ablehnen|geht nicht|geht leider nicht|geht leider gar nicht|geht gar nicht|geht ned|goht nöd|gaht nöd|goht nid|geit nid|passt nicht|passt leider nicht|passt mir nicht|passt mir leider nicht|passt nöd|passt ned|passt net|passt gar nicht|geht sich nicht aus|geht sich leider nicht aus|geht si ned aus|geht si net aus|geht sich ned aus|geht sich net aus|das wird nichts|wird nichts|bin verhindert|leider verhindert|verhindert|widerspreche|ich widerspreche|ich verweigere|verweigere|i object|i do not want|ich kann nicht|kann nicht|kann leider nicht|kann da nicht|kann ich nicht|kann i ned|ka i ned|chan nöd|cha nid|klappt nicht|klappt leider nicht|unmöglich|ausgeschlossen|not possible|impossible|cant make it|i cant make it|cannot make it|cant do|i cant|i cannot|cannot|cant come|wont be able to|not able to|unable to|unable|wont work|doesnt work|doesnt work for me|does not work|doesnt suit me|doesnt fit|not good for me|no good|no way|no chance|never|not at all|absolutely not|definitely not|certainly not|of course not|im afraid not|afraid not|unfortunately not|sorry no|no sorry|negative|decline|declined|i decline|false|wrong|incorrect|not interested|rather not|id rather not|i disagree|disagree|nicht einverstanden|nicht in ordnung|i refuse|ich verzichte|verzichte|nicht der fall|trifft nicht zu|dagegen|bin dagegen
 👎|❌|🚫|✖|⛔|🙅|❎`)
 	p.add(sayBad, `schlecht|ungünstig|ungelegen|leider|sorry|bad|unfortunately|zu spät|zu früh|too late|too early|too bad|schade`)
-	p.add(sayMove, `verschieben|verlegen|umbuchen|ändern|anderer termin|anderen termin|neuer termin|neuen termin|anderes mal|ein andermal|reschedule|postpone|another time|another day|different time|other time|change it|move it|früher|earlier|anderer tag|anderen tag`)
+	p.add(sayMove, `absagen|absage|abgesagt|storno|stornieren|stornieren sie|cancel|cancel it|kündigen|kündigung|löschen|delete|verschieben|verlegen|umbuchen|ändern|anderer termin|anderen termin|neuer termin|neuen termin|anderes mal|ein andermal|reschedule|postpone|another time|another day|different time|other time|change it|move it|früher|earlier|anderer tag|anderen tag`)
 	p.add(sayOpen, `eigentlich|nicht sicher|noch nicht|nicht unbedingt|muss ich noch|bald|ja nein|ja und nein|yes and no|nein ja|fast|almost|mal gucken|muss noch|erst|ungern|ja schon|weiß nicht genau|sicher bin ich nicht|nicht so gut|nicht so ganz|nicht ganz|so lala|geht so|teils|teilweise|partly|halb halb|teils teils|vorerst nicht|im moment nicht`)
 	p.add(sayNothing, `leider auch|so|dann|auch|da|dort|hier|doch|ja mal|noch|sehr|ganz|voll|total|aber ja|aber gerne|aber gern|aber klar|aber natürlich|aber selbstverständlich|an diesem tag|dem|diesem|dabei sein|zeit|heute|morgen|donnerstag|montag|dienstag|mittwoch|freitag|samstag|sonntag|monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow|uhr|zusammen|allen|alle|alles|all|everything|wirklich|wunschgemäß|somit|hiermit|damit|gleich|sofort|direkt|vielmals|herzlich|nochmals|gut gut|euch|wie besprochen|wie vereinbart|as agreed|as discussed|wie gehabt|nochmal|mal wieder|vorbei|pünktlich|fix|dir|gmbh|sir|madam|mate|herr|frau|sorry for the delay|sorry für die späte antwort|entschuldigung|sry|hab|echt|ich bin|wir sind|i am|we are|im|mit dem|so far`)
 	p.add(sayYes, `aber ja|aber gerne|aber gern|aber klar|aber natürlich|aber selbstverständlich|ja aber gerne|ja aber gern|ja aber klar|ja aber natürlich`)
@@ -295,6 +298,9 @@ func (a *Ask) yesNo(toks []token) Outcome {
 		}
 	}
 	s := stand(toks)
+	if s.no && a.asksTo(toks) {
+		s.sure = min(s.sure, 0.5) // "Möchten Sie absagen?" – "Ich muss leider absagen"
+	}
 	if s.yes != s.no {
 		if a.Kind == Consent && s.yes && !s.explicit {
 			s.sure = min(s.sure, 0.6)
@@ -319,6 +325,23 @@ func (a *Ask) yesNo(toks []token) Outcome {
 		}
 	}
 	return Outcome{Problem: Unclear, Confidence: min(s.sure, 0.5)}
+}
+
+// asksTo says whether a reply calls something off by the very word that the question uses.
+func (a *Ask) asksTo(toks []token) bool {
+	for _, stem := range [...]string{"absag", "storn", "cancel", "kundig", "verzicht", "widerspr", "ablehn", "loschen"} {
+		for _, t := range toks {
+			if t.kind != wordToken || !strings.HasPrefix(t.s, stem) {
+				continue
+			}
+			for _, w := range a.Text {
+				if strings.Contains(fold(w.Text), stem) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // listNumber reads a reply that is nothing but a number of an option: "2", "die 2", "Nummer zwei", "#2", "2.)"; 0 = none.
