@@ -363,8 +363,7 @@ func clockAt(toks []token, i int, english bool) (k clock, taken int) {
 		return finish(j)
 	case t.kind == digitToken && get(i+1) == "." && !toks[i+1].gap && i+2 < len(toks) && toks[i+2].kind == digitToken && len(toks[i+2].s) == 2 && !toks[i+2].gap:
 		m, _ := strconv.Atoi(toks[i+2].s)
-		pm, n := halfDay(toks, i+3, english)
-		_ = pm
+		_, n := halfDay(toks, i+3, english)
 		if m < 60 && (get(i+3) == "uhr" || get(i+3) == "h" || n > 0 || clockPrefix(prev) || m > 12 || h > 31 || m == 0) {
 			if get(i+3) == "." && i+4 < len(toks) && toks[i+4].kind == digitToken && !toks[i+4].gap {
 				return k, 0 // a date

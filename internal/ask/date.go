@@ -540,9 +540,6 @@ func (f *frame) read(toks []token) *when {
 			continue
 		}
 		if p, n := dayParts.at(toks, i); n > 0 {
-			if t.s == "morgen" && false {
-				break
-			}
 			w.setPart(p)
 			i += n
 			continue
@@ -1293,7 +1290,6 @@ type picked struct {
 	bad      bool        // a date that does not exist
 	several  bool        // several days were named
 	far      bool        // a date without a year whose next occurrence is far away
-	weak     bool        // was decided by what is allowed
 	spans    []span
 }
 

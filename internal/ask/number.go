@@ -125,8 +125,6 @@ func parseDecimal(s string) (decimal, bool) {
 type amount struct {
 	i, j     int       // tokens, with sign and unit
 	readings []decimal // the German one first
-	german   int       // which of them German notation gives, -1 if it gives none
-	english  int
 	unit     *unit
 	compared bool // "mehr als 10"
 	tooBig   bool
@@ -307,7 +305,7 @@ func amounts(toks []token) (out []amount) {
 }
 
 func amountAt(toks []token, i int) (amount, bool) {
-	m := amount{i: i, german: -1, english: -1}
+	m := amount{i: i}
 	j := i
 	neg := false
 	money := unitAt(toks, j, true)
@@ -359,7 +357,7 @@ func amountAt(toks []token, i int) (amount, bool) {
 				d, j = x, k
 			}
 		}
-		m.readings, m.german, m.english = []decimal{d}, 0, 0
+		m.readings = []decimal{d}
 	default:
 		return m, false
 	}
@@ -444,31 +442,24 @@ func (m *amount) digits(toks []token, j int) int {
 	if k < len(toks) && toks[k].s == "uhr" {
 		m.alien = true
 	}
-	add := func(s string) int {
+	read := func(s string) {
 		d, ok := parseDecimal(s)
-		if !ok {
+		switch {
+		case !ok:
 			m.tooBig = true
-			return -1
+		case !slices.Contains(m.readings, d):
+			m.readings = append(m.readings, d)
 		}
-		for r, x := range m.readings {
-			if x == d {
-				return r
-			}
-		}
-		m.readings = append(m.readings, d)
-		return len(m.readings) - 1
 	}
-	m.german = -1
-	m.english = -1
-	if s, ok := notation(groups, seps, ".", ","); ok {
-		m.german = add(s)
+	if s, ok := notation(groups, seps, ".", ","); ok { // German
+		read(s)
 	}
-	if s, ok := notation(groups, seps, ",", "."); ok {
-		m.english = add(s)
+	if s, ok := notation(groups, seps, ",", "."); ok { // English
+		read(s)
 	}
-	if m.german < 0 && m.english < 0 && !m.tooBig {
+	if len(m.readings) == 0 && !m.tooBig {
 		m.alien = true
-		add(groups[0])
+		read(groups[0])
 	}
 	if m.tooBig && len(m.readings) == 0 {
 		m.readings = []decimal{{mostMantissa, 0}}
@@ -554,7 +545,6 @@ type unit struct {
 	name     string // canonical
 	quantity string
 	num, den int64 // in the base unit of its quantity; 0 = not exact
-	words    int
 }
 
 func (u *unit) tokens(toks []token, i int) int {
@@ -656,7 +646,7 @@ func unitAt(toks []token, i int, before bool) *unit {
 
 func money(u *unit) *unit {
 	if strings.HasPrefix(u.quantity, "money:") {
-		return &unit{name: u.name, quantity: "money", num: 0, words: u.words}
+		return &unit{name: u.name, quantity: "money"}
 	}
 	return u
 }

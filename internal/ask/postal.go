@@ -205,12 +205,9 @@ func (a *Ask) postal(text string, c *Context) Outcome {
 	}
 	p, missing := postalOf(text, country)
 	if missing != "" && country == "DE" {
-		// Four digits: an Austrian or Swiss address is complete, too.
-		for _, cc := range []string{"AT"} {
-			if q, gone := postalOf(text, cc); gone == "" && p.Country == "" && p.PostalCode == "" {
-				_ = q
-				return Outcome{Problem: Unclear, Detail: "postal_code", Confidence: 0.5, Value: Value{Address: &q}}
-			}
+		// Four digits: an Austrian or Swiss address, and nobody said which.
+		if q, gone := postalOf(text, "AT"); gone == "" && p.Country == "" && p.PostalCode == "" {
+			return Outcome{Problem: Unclear, Detail: "postal_code", Confidence: 0.5, Value: Value{Address: &q}}
 		}
 	}
 	if p.Street == "" && p.PostalCode == "" {

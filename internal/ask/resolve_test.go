@@ -306,7 +306,7 @@ func TestResolveNeverGuesses(t *testing.T) {
 	joints := []string{" ", ", ", "\n", " oder ", " nicht ", ". ", "", " aber ", "-", "/", " 12 ", "\u00a0", "\xff", " und "}
 	n := 60000
 	if testing.Short() {
-		n = 15000
+		n = 6000
 	}
 	taken := 0
 	for range n {
