@@ -22,9 +22,8 @@ import (
 
 // Bounds of expressions: nothing that an author writes may cost the server more than a blink.
 const (
-	maxExpression = 4 << 10 // characters
-	maxCost       = 100_000 // CEL's own measure
-	maxMemory     = 1 << 20
+	maxExpression = 4 << 10  // characters
+	maxCost       = 100_000  // CEL's own measure
 	maxValue      = 64 << 10 // bytes of one variable
 )
 

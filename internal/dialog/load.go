@@ -255,10 +255,7 @@ func (l *loader) bounded(root *yaml.Node) bool {
 func (l *loader) parseJSON(data []byte) *yaml.Node {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	offset := func() int { // of the token that was just read
-		i := int(dec.InputOffset())
-		return i
-	}
+	offset := func() int { return int(dec.InputOffset()) } // behind the token that was just read
 	fail := func(err error) {
 		at, what := offset(), err.Error()
 		var syn *json.SyntaxError
@@ -750,7 +747,7 @@ func (l *loader) structure(p *Program) {
 				ids[s.ID] = l.at(at).line
 			}
 		}
-		l.step(p, s, at, bad, need)
+		l.step(s, at, bad, need)
 	}
 }
 
@@ -758,7 +755,7 @@ var inputTypes = []string{"text", "number", "yes_no", "date", "date_time", "list
 
 func (l *loader) at(path string) place { return (&Program{places: l.places}).at(path) }
 
-func (l *loader) step(_ *Program, s *Step, at string, bad func(path, message, remedy string), need func(bool, string, string, string) bool) {
+func (l *loader) step(s *Step, at string, bad func(path, message, remedy string), need func(bool, string, string, string) bool) {
 	kinds := s.kinds()
 	switch {
 	case len(kinds) == 0:

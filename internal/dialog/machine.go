@@ -381,7 +381,7 @@ func (r *run) event(e Event) bool {
 		if r.s.Status != Asking {
 			return false
 		}
-		c, step := r.here()
+		_, step := r.here()
 		if step == nil {
 			return true
 		}
@@ -391,7 +391,7 @@ func (r *run) event(e Event) bool {
 			return true
 		}
 		delete(r.top().Vars, step.variable())
-		r.goTo(c, step.Expired)
+		r.top().Step = step.Expired
 	case e.Wrote:
 		if r.s.Status != Waiting {
 			return false // a call's answer comes in seconds, and what was written stands in the conversation
@@ -446,8 +446,6 @@ func (r *run) here() (*compiled, *Step) {
 }
 
 func (r *run) broken() { r.hand(HandOut{Why: "error"}, true) }
-
-func (r *run) goTo(_ *compiled, id string) { r.top().Step = id }
 
 // advance goes to what comes after the current step; at the end of a dialog back to its caller.
 func (r *run) advance(c *compiled) {

@@ -325,12 +325,8 @@ func TestMachineNeverLoops(t *testing.T) {
 		t.Errorf("%+v %v", s, err)
 	}
 	m = machine(t, `{"dialog":"cost","title":{"de":"x"},"languages":["de"],"steps":[{"id":"a","set":{"l":"[1,2,3,4,5,6,7,8,9,10]"}},{"id":"b","set":{"x":"l.map(a, l.map(b, l.map(c, l.map(d, l.map(e, l.map(f, a+b+c+d+e+f))))))"}}]}`)
-	begin := time.Now()
 	if s, _, err := m.Start("cost", nil, testEnv()); err != nil || s.Status != Handed {
 		t.Errorf("%+v %v", s, err)
-	}
-	if d := time.Since(begin); d > 20*time.Second {
-		t.Errorf("it took %s", d)
 	}
 }
 

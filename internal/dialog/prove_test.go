@@ -592,7 +592,7 @@ func mutate(t *testing.T, a *author, list []*Program, all map[channel.Kind]chann
 	case "run":
 		s.Dialog, want = "gibt-es-nicht", "run"
 	case "end":
-		s.ID, s.End, s.Next, want = s.ID, nil, s.ID, "loop"
+		s.End, s.Next, want = nil, s.ID, "loop"
 		s.Set = map[string]string{"x": "1"}
 	}
 	mutant := append(slices.Clone(list[:len(list)-1]), q)
