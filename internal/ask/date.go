@@ -297,7 +297,7 @@ func offset(toks []token, i int) (n int, u string, taken int, half bool) {
 	}
 	j += k
 	u = relUnits[tokAt(toks, j).s]
-	if u == "" || tokAt(toks, j).kind != wordToken {
+	if u == "" || tokAt(toks, j).kind != wordToken || u == "y" && n > 150 {
 		return 0, "", 0, false
 	}
 	j++
@@ -408,7 +408,7 @@ func (f *frame) nearest(days []time.Time) []time.Time {
 }
 
 func (f *frame) allows(d time.Time) bool {
-	return (f.lo.IsZero() || !d.Before(f.lo)) && (f.hi.IsZero() || !d.After(f.hi))
+	return f.dayOutside(d) == ""
 }
 
 // weekOf is Monday to Sunday around a day.
@@ -906,7 +906,7 @@ func (f *frame) dayAt(toks []token, i int, w *when, add func(i, j int, m dayMent
 	}
 	if t.s == "vor" {
 		if n, k, half := relCount(toks, i+1); k > 0 && !half {
-			if u := relUnits[get(i+1+k).s]; u != "" && u != "h" && u != "min" {
+			if u := relUnits[get(i+1+k).s]; !(u == "y" && n > 150) && u != "" && u != "h" && u != "min" {
 				add(i, i+2+k, plain(f.add(-n, u)))
 				return 2 + k
 			}
@@ -1464,6 +1464,8 @@ func (f *frame) dayOutside(d time.Time) string {
 			return "past"
 		}
 		return "min"
+	case f.hi.IsZero() && d.After(f.today.AddDate(100, 0, 0)):
+		return "max" // nobody means that
 	case !f.hi.IsZero() && d.After(f.hi):
 		if d.After(f.today) && f.past {
 			return "future"

@@ -766,7 +766,7 @@ func (a *Ask) number(toks []token, c *Context) Outcome {
 	}
 	for _, m := range kept {
 		// "1e5", "MZ12": part of something that is no number
-		if t := tokAt(toks, m.j); t.kind == wordToken && !t.gap && toks[m.j-1].kind == digitToken && !foldsTo(toks, m.j, a.Unit) || m.i > 0 && toks[m.i-1].kind == wordToken && !toks[m.i].gap {
+		if t := tokAt(toks, m.j); t.s == "/" && !t.gap && m.unit != nil && m.unit.quantity != "money" || t.kind == wordToken && !t.gap && toks[m.j-1].kind == digitToken && !foldsTo(toks, m.j, a.Unit) || m.i > 0 && toks[m.i-1].kind == wordToken && !toks[m.i].gap {
 			return Outcome{Problem: Unclear, Confidence: 0.3}
 		}
 	}

@@ -117,14 +117,14 @@ func TestWantsPerson(t *testing.T) {
 	for _, s := range []string{"Mensch", "mensch bitte", "Mitarbeiter", "Person", "0", "Berater", "ich will mit einem Menschen sprechen", "richtiger Mensch bitte", "Ich möchte mit jemandem sprechen",
 		"real person", "agent", "human", "operator", "let me talk to somebody", "Can I speak to a human please?", "I need a real person", "Hallo, ich brauche einen Mitarbeiter", "Verbinden Sie mich bitte mit einem Berater",
 		"Ich will keinen Bot", "kein Roboter bitte", "I don't want to talk to a bot", "Könnte ich bitte mit einer Sachbearbeiterin telefonieren", "representative", "customer service", "speak to a person", "Kundendienst", "Das verstehe ich nicht. Ich möchte mit einem Menschen sprechen.",
-		"ich will einen Menschen", "Menschen sprechen bitte"} {
+		"ich will einen Menschen", "Menschen sprechen bitte", "I would like to speak to someone about my claim", "Ich möchte mit meinem Berater sprechen", "Ich hätte gern mit einem Mitarbeiter gesprochen", "Get me a manager", "Ich hätte gern einen Mitarbeiter"} {
 		if !WantsPerson(s, "de") {
 			t.Errorf("%q asks for a person", s)
 		}
 	}
 	for _, s := range []string{"", "Meine Person: Anna", "3 Personen", "drei Personen", "my agent told me to call", "Ihr Mitarbeiter hat mir geholfen", "Ich habe mit einem Mitarbeiter gesprochen", "pro Person 20 Euro", "ja", "Donnerstag",
 		"10", "der Mensch ist gut", "Ich bin Berater", "Wir sind zwei Mitarbeiter", "I spoke to an agent yesterday", "eine Person mehr", "Mein Berater ist Herr Meier", "jemand hat mein Auto angefahren", "Somebody hit my car",
-		"Der Bot ist nett", "Ansprechpartner: Frau Keller", "Ich will nicht mit einem Menschen sprechen", "Ich brauche das Auto für meine Mitarbeiter", "Bitte einen Termin für zwei Personen"} {
+		"Der Bot ist nett", "Ansprechpartner: Frau Keller", "Ich will nicht mit einem Menschen sprechen", "Ich brauche das Auto für meine Mitarbeiter", "Bitte einen Termin für zwei Personen", "Ich habe letzte Woche mit einem Ihrer Mitarbeiter sprechen wollen", "Ansprechpartner Frau Keller, bitte anrufen", "Ich brauche einen Termin mit meinem Berater", "Bitte schicken Sie jemanden vorbei", "I need someone to look at my car", "Please give this to the operator of the crane", "Ja, mit meinem Berater besprochen"} {
 		if WantsPerson(s, "de") {
 			t.Errorf("%q does not ask for a person", s)
 		}

@@ -498,6 +498,9 @@ func (a *Ask) checkDay(d time.Time, c *Context) error {
 	case "min":
 		return fmt.Errorf("%s is too early; not before %s", d.Format(dayForm), f.lo.Format(dayForm))
 	}
+	if f.hi.IsZero() {
+		return fmt.Errorf("%s is more than 100 years away", d.Format(dayForm))
+	}
 	return fmt.Errorf("%s is too late; not after %s", d.Format(dayForm), f.hi.Format(dayForm))
 }
 
