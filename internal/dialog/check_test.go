@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/channel"
 )
 
@@ -100,5 +101,59 @@ func TestBrokenDialogs(t *testing.T) {
 				t.Logf("\n%s", f)
 			}
 		})
+	}
+}
+
+// The pick-up example reads as a person would write it, with a place and without one.
+func TestPickup(t *testing.T) {
+	m, _ := Compile(Ready())
+	in := map[string]any{"what": "Ihr Auto", "at": "2026-11-26T14:30"}
+	_, fx, err := m.Start("pickup", in, testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fx[0].Say.Ask.Text.Get("de"); got != "Ihr Auto kann Donnerstag, 26. November 2026, 14:30 Uhr abgeholt werden. Passt Ihnen das?" {
+		t.Errorf("%q", got)
+	}
+	in["place"] = "Werkstatt Süd, Hauptstraße 1"
+	_, fx, err = m.Start("pickup", in, testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fx[0].Say.Ask.Text.Get("en"); !strings.HasSuffix(got, ": Werkstatt Süd, Hauptstraße 1. Does that suit you?") {
+		t.Errorf("%q", got)
+	}
+}
+
+// The receipt of a withdrawal names content, date and time (§ 356a BGB), and nothing is withdrawn before it is confirmed.
+func TestWithdrawalReceipt(t *testing.T) {
+	m, _ := Compile(Ready())
+	env := testEnv()
+	s, fx, err := m.Start("withdrawal", nil, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []ask.Value{{Text: "Anna Vogt"}, {Text: "Bestellung {{ 4711 }}"}, {Skipped: true}} {
+		if s.Status != Asking {
+			t.Fatalf("%+v", s)
+		}
+		s, fx = m.Next(through(t, s), Event{Answer: &a}, env)
+	}
+	if got := fx[0].Say.Ask.Text.Get("de"); got != "Ihre Erklärung: Ich, Anna Vogt, widerrufe den Vertrag: Bestellung {{ 4711 }}. Bestätigung an: keine Angabe." {
+		t.Errorf("declaration: %q", got)
+	}
+	stopped, _ := m.Next(through(t, s), Event{Answer: &ask.Value{Key: "stop"}}, env)
+	if stopped.Status != Ended || stopped.Outcome != "stopped" {
+		t.Errorf("%+v", stopped)
+	}
+	s, fx = m.Next(through(t, s), Event{Answer: &ask.Value{Key: "confirm"}}, env)
+	if len(fx) != 2 || s.Status != Handed || fx[1].Hand.Tag != "Widerruf" {
+		t.Fatalf("%+v %+v", s, fx)
+	}
+	got := fx[0].Say.Text.Get("de")
+	for _, part := range []string{"Montag, 23. November 2026, 10:00 Uhr", "Anna Vogt widerruft", "Bestellung {{ 4711 }}"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("the receipt lacks %q: %q", part, got)
+		}
 	}
 }
