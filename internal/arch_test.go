@@ -46,7 +46,9 @@ var leaves = map[string][]string{
 var lookups = map[string][]string{
 	"account": {"LookupChannel"},
 	"app":     {"LookupMetrics"},
+	"ask":     {"LookupCode", "LookupTimers"},
 	"auth":    {"LookupInvite", "LookupSession", "LookupSetup", "LookupToken", "LookupUser"},
+	"dialog":  {"LookupTimers"},
 	"intake":  {"LookupPending"},
 	"org":     {"LookupOrgs"},
 	"outbox":  {"LookupDue"},

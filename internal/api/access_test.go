@@ -16,6 +16,7 @@ type world struct {
 	mark                                                                                 string
 	conversation, message, answer, delivery, workItem, customer, address, channel, staff string
 	attachment, attachmentURL, participant, view, block, unit, sender                    string
+	ask, calendar, slot, dialog, instance                                                string
 }
 
 // world makes one of everything in the organisation of the client. Every text in it holds the mark.
@@ -49,6 +50,23 @@ func (c *client) world(org, mark string) world {
 	w.block = c.do("POST", "/text-blocks", map[string]any{"name": "Baustein " + mark, "text": "Text " + mark, "personal": true}).want(201).obj().str("id")
 	w.unit = c.do("POST", "/units", map[string]any{"name": "Abteilung " + mark}).want(201).obj().str("id")
 	w.sender = c.do("POST", "/senders", map[string]any{"address": "spam-" + strings.ToLower(mark) + "@x.example", "rule": "spam"}).want(201).obj().str("id")
+	lower := strings.ToLower(mark)
+	w.calendar = "kalender-" + lower
+	c.do("POST", "/calendars", map[string]any{"key": w.calendar, "name": "Kalender"}).want(201)
+	at := h.now().Add(48 * time.Hour)
+	w.slot = c.do("POST", "/calendars/"+w.calendar+"/slots", map[string]any{"slots": []any{map[string]any{"start": at, "end": at.Add(time.Hour)}}}).want(201).items()[0].str("id")
+	w.dialog = "dialog-" + lower
+	c.do("PUT", "/dialogs/"+w.dialog, map[string]any{"source": dialogSource(mark), "enabled": true}).want(200)
+	w.instance = c.do("POST", "/conversations/"+w.conversation+"/dialogs", map[string]any{"key": w.dialog}).want(201).obj().str("id")
+	w.ask = c.do("POST", "/conversations/"+w.conversation+"/asks", map[string]any{"ask": map[string]any{"kind": "yes_no", "text": map[string]string{"de": "Frage " + mark}}, "client_id": id()}).want(201).obj().str("id")
+	h.eventually("what was asked has left", func() bool {
+		for _, m := range c.messages(w.conversation) {
+			if m.at("ask") != nil && m.str("delivery.state") != "sent" {
+				return false
+			}
+		}
+		return true
+	})
 	// Something that cannot be read.
 	bot := h.channel(org, "telegram", "Bot "+mark, map[string]string{"token": "1:" + mark, "secret_token": "geheim-" + mark, "api_url": "http://127.0.0.1:1", "mode": "webhook"})
 	h.hook(bot, []byte("kaputt "+mark), secretHeader, "geheim-"+mark).want(200)
@@ -67,12 +85,30 @@ func (c *client) world(org, mark string) world {
 func (w world) fill(path string) (string, bool) {
 	for prefix, v := range map[string]string{"/conversations/": w.conversation, "/messages/": w.message, "/deliveries/": w.delivery, "/customers/": w.customer, "/channels/": w.channel,
 		"/staff/": w.staff, "/work-items/": w.workItem, "/attachments/": w.attachment,
-		"/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender} {
+		"/asks/": w.ask, "/dialog-instances/": w.instance, "/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender} {
 		path = strings.Replace(path, prefix+"{id}", prefix+v, 1)
 	}
+	path = strings.Replace(path, "/dialogs/{key}", "/dialogs/"+w.dialog, 1)
+	path = strings.Replace(path, "/calendars/{key}", "/calendars/"+w.calendar, 1)
+	path = strings.Replace(path, "/versions/{version}", "/versions/1", 1)
+	path = strings.Replace(path, "/slots/{id}", "/slots/"+w.slot, 1)
 	path = strings.Replace(path, "/addresses/{address}", "/addresses/"+w.address, 1)
 	path = strings.Replace(path, "/participants/{participant}", "/participants/"+w.participant, 1)
 	return path, !strings.Contains(path, "{")
+}
+
+// dialogSource is a dialog that asks one thing.
+func dialogSource(mark string) string {
+	return "dialog: dialog-" + strings.ToLower(mark) + `
+title: {de: Dialog ` + mark + `}
+languages: [de]
+steps:
+  - id: frage
+    ask: {kind: yes_no, text: {de: "Passt das, ` + mark + `?"}}
+    save: passt
+  - id: ende
+    end: {}
+`
 }
 
 // bodies are valid requests of every operation that takes a body, with ids of the world.
@@ -91,6 +127,11 @@ func (w world) bodies() map[string]any {
 		"set-aside": map[string]any{"category": "spam"}, "rule-sender": map[string]any{"address": "spam@y.example", "rule": "spam"}, "save-view": map[string]any{"name": "x"}, "change-view": map[string]any{"name": "verstellt"},
 		"save-text-block": map[string]any{"name": "x", "text": "y", "personal": true}, "change-text-block": map[string]any{"name": "verstellt"}, "fill-text-block": map[string]any{"conversation_id": w.conversation},
 		"add-unit": map[string]any{"name": "x"}, "change-unit": map[string]any{"name": "verstellt"}, "change-conversations": map[string]any{"items": []map[string]any{{"id": w.conversation, "change": map[string]any{"subject": "verstellt"}}}},
+		"put-ask": map[string]any{"ask": map[string]any{"kind": "yes_no", "text": map[string]string{"de": "Verstellt?"}}}, "answer-ask": map[string]any{"text": "ja"},
+		"preview-ask":   map[string]any{"ask": map[string]any{"kind": "yes_no", "text": map[string]string{"de": "Frage?"}}, "channels": []string{"email"}},
+		"save-calendar": map[string]any{"key": "neu", "name": "x"}, "add-slots": map[string]any{"slots": []any{map[string]any{"start": "2030-01-01T10:00:00Z", "end": "2030-01-01T11:00:00Z"}}},
+		"save-dialog": map[string]any{"source": dialogSource(w.mark), "base_version": 1}, "check-dialog": map[string]any{"source": "dialog: x"}, "convert-dialog": map[string]any{"program": map[string]any{"dialog": "x"}},
+		"try-dialog": map[string]any{"source": "dialog: x", "channels": []string{"email"}}, "start-dialog": map[string]any{"key": w.dialog},
 		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1}, "change-org": map[string]any{"name": "Umbenannt"},
 	}
 }
@@ -98,7 +139,7 @@ func (w world) bodies() map[string]any {
 // snapshot is what the owner sees of the world, to tell whether anything changed.
 func (c *client) snapshot(w world) string {
 	var b strings.Builder
-	for _, p := range []string{"/conversations/" + w.conversation, "/conversations/" + w.conversation + "/messages", "/conversations/" + w.conversation + "/draft", "/customers/" + w.customer, "/channels/" + w.channel, "/staff",
+	for _, p := range []string{"/conversations/" + w.conversation, "/conversations/" + w.conversation + "/messages", "/conversations/" + w.conversation + "/draft", "/asks/" + w.ask, "/dialogs/" + w.dialog, "/calendars/" + w.calendar + "/slots", "/customers/" + w.customer, "/channels/" + w.channel, "/staff",
 		"/work-items/" + w.workItem, "/deliveries?state=uncertain"} {
 		var v any
 		if err := json.Unmarshal(c.get(p).want(200).body, &v); err != nil {
@@ -243,6 +284,7 @@ func TestAccessMatrix(t *testing.T) {
 				"list-channel-kinds": true, "list-channels": true, "list-conversations": true, "count-conversations": true, "list-customers": true, "upload-attachment": true, "list-deliveries": true, "get-session": true,
 				"change-me": true, "start-totp": true, "enable-totp": true, "disable-totp": true, "list-staff": true,
 				"list-views": true, "save-view": true, "list-text-blocks": true, "save-text-block": true, "list-units": true, "list-tags": true, "change-conversations": true, "get-preferences": true, "search": true, "put-preferences": true,
+				"list-asks": true, "list-ask-templates": true, "preview-ask": true, "list-calendars": true,
 			}
 			for _, o := range ops {
 				if openOps[o.id] || o.id == "live" || o.id == "sign-out" || o.id == "get-remote-image" {
@@ -260,7 +302,7 @@ func TestAccessMatrix(t *testing.T) {
 				switch {
 				case o.id == "get-channel":
 				case strings.HasPrefix(o.path, "/api/v1/channels/{id}"), strings.HasPrefix(o.path, "/api/v1/staff/{id}"), strings.HasPrefix(o.path, "/api/v1/work-items"), o.id == "create-channel", o.id == "invite-staff",
-					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
+					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), strings.HasPrefix(o.path, "/api/v1/dialogs"), strings.HasPrefix(o.path, "/api/v1/calendars/{key}"), o.id == "save-calendar", o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
 					if a.status != 403 {
 						t.Errorf("%s as a partner: %d, want 403", a.what, a.status)
 					}

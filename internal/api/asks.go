@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/auth"
@@ -502,7 +503,8 @@ func (s *Server) calendarRoutes() {
 		items, err := listed(ctx, "")
 		return newPage(items, ""), s.fail(ctx, err)
 	})
-	huma.Register(s.api, created(op("POST", "/calendars", "save-calendar", "Make a calendar, or change its name and time zone", "asks")), func(ctx context.Context, in *struct {
+	group := s.ours()
+	huma.Register(group, created(op("POST", "/calendars", "save-calendar", "Make a calendar, or change its name and time zone", "asks")), func(ctx context.Context, in *struct {
 		Body struct {
 			Key  string `json:"key" required:"true" pattern:"^[a-z][a-z0-9-]{0,39}$"`
 			Name string `json:"name" required:"true" minLength:"1" maxLength:"100"`
@@ -525,11 +527,11 @@ func (s *Server) calendarRoutes() {
 		}
 		return &body[CalendarJSON]{items[0]}, nil
 	})
-	huma.Register(s.api, op("DELETE", "/calendars/{key}", "drop-calendar", "Remove a calendar and its times", "asks"), func(ctx context.Context, in *ByKey) (*struct{}, error) {
+	huma.Register(group, op("DELETE", "/calendars/{key}", "drop-calendar", "Remove a calendar and its times", "asks"), func(ctx context.Context, in *ByKey) (*struct{}, error) {
 		err := s.org(ctx).Write(ctx, func(tx *db.Tx) error { return ask.DropCalendar(ctx, tx, in.Key) })
 		return nil, s.askFail(ctx, err)
 	})
-	huma.Register(s.api, op("GET", "/calendars/{key}/slots", "list-slots", "Times of a calendar", "asks"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("GET", "/calendars/{key}/slots", "list-slots", "Times of a calendar", "asks"), func(ctx context.Context, in *struct {
 		ByKey
 		From time.Time `query:"from"`
 		To   time.Time `query:"to"`
@@ -551,7 +553,7 @@ func (s *Server) calendarRoutes() {
 		}
 		return newPage(items, ""), nil
 	})
-	huma.Register(s.api, created(op("POST", "/calendars/{key}/slots", "add-slots", "Add free times; one that is there already gets the capacity", "asks")), func(ctx context.Context, in *struct {
+	huma.Register(group, created(op("POST", "/calendars/{key}/slots", "add-slots", "Add free times; one that is there already gets the capacity", "asks")), func(ctx context.Context, in *struct {
 		ByKey
 		Body struct {
 			Slots []FreeJSON `json:"slots" required:"true" minItems:"1" maxItems:"1000"`
@@ -590,11 +592,25 @@ func (s *Server) calendarRoutes() {
 		}
 		return newPage(items, ""), nil
 	})
-	huma.Register(s.api, op("DELETE", "/calendars/{key}/slots/{id}", "drop-slot", "Remove a time that nobody has booked", "asks"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("DELETE", "/calendars/{key}/slots/{id}", "drop-slot", "Remove a time that nobody has booked", "asks"), func(ctx context.Context, in *struct {
 		ByKey
 		ID string `path:"id"`
 	}) (*struct{}, error) {
 		err := s.org(ctx).Write(ctx, func(tx *db.Tx) error { return ask.DropTime(ctx, tx, in.Key, in.ID) })
 		return nil, s.askFail(ctx, err)
 	})
+}
+
+// ours is the part of the API that partners have no business with.
+func (s *Server) ours() huma.API {
+	g := huma.NewGroup(s.api)
+	g.UseMiddleware(func(c huma.Context, next func(huma.Context)) {
+		if who(c.Context()).Role == auth.Partner {
+			_, w := humago.Unwrap(c)
+			writeProblem(w, s.forbidden(c.Context()))
+			return
+		}
+		next(c)
+	})
+	return g
 }

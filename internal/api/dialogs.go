@@ -130,7 +130,8 @@ func (s *Server) dialogRoutes() {
 		}
 		return nil
 	}
-	huma.Register(s.api, op("GET", "/dialogs", "list-dialogs", "Dialogs: the organisation's and the ready ones", "dialogs"), func(ctx context.Context, _ *struct{}) (*page[DialogJSON], error) {
+	group := s.ours()
+	huma.Register(group, op("GET", "/dialogs", "list-dialogs", "Dialogs: the organisation's and the ready ones", "dialogs"), func(ctx context.Context, _ *struct{}) (*page[DialogJSON], error) {
 		o := s.org(ctx)
 		list, err := s.Dialogs.All(ctx, o)
 		if err != nil {
@@ -172,10 +173,10 @@ func (s *Server) dialogRoutes() {
 		}
 		return &body[DialogFullJSON]{j}, nil
 	}
-	huma.Register(s.api, op("GET", "/dialogs/{key}", "get-dialog", "One dialog with its source and what the prover finds", "dialogs"), func(ctx context.Context, in *ByKey) (*body[DialogFullJSON], error) {
+	huma.Register(group, op("GET", "/dialogs/{key}", "get-dialog", "One dialog with its source and what the prover finds", "dialogs"), func(ctx context.Context, in *ByKey) (*body[DialogFullJSON], error) {
 		return full(ctx, in.Key)
 	})
-	huma.Register(s.api, op("PUT", "/dialogs/{key}", "save-dialog", "Save a new version; enabled only without dead ends", "dialogs"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("PUT", "/dialogs/{key}", "save-dialog", "Save a new version; enabled only without dead ends", "dialogs"), func(ctx context.Context, in *struct {
 		ByKey
 		Body struct {
 			Source  string          `json:"source" required:"true" maxLength:"1000000"`
@@ -199,7 +200,7 @@ func (s *Server) dialogRoutes() {
 		}
 		return full(ctx, in.Key)
 	})
-	huma.Register(s.api, op("DELETE", "/dialogs/{key}", "drop-dialog", "Remove a dialog; a ready one is as it came again", "dialogs"), func(ctx context.Context, in *ByKey) (*struct{}, error) {
+	huma.Register(group, op("DELETE", "/dialogs/{key}", "drop-dialog", "Remove a dialog; a ready one is as it came again", "dialogs"), func(ctx context.Context, in *ByKey) (*struct{}, error) {
 		if err := manage(ctx); err != nil {
 			return nil, err
 		}
@@ -216,10 +217,10 @@ func (s *Server) dialogRoutes() {
 		Live     bool       `json:"live"`
 		Findings int        `json:"findings"`
 	}
-	huma.Register(s.api, op("GET", "/dialogs/{key}/versions", "list-dialog-versions", "Versions of a dialog, the newest first", "dialogs"), func(ctx context.Context, in *ByKey) (*page[version], error) {
+	huma.Register(group, op("GET", "/dialogs/{key}/versions", "list-dialog-versions", "Versions of a dialog, the newest first", "dialogs"), func(ctx context.Context, in *ByKey) (*page[version], error) {
 		list, err := dialog.Versions(ctx, s.org(ctx), in.Key)
 		if err != nil {
-			return nil, s.fail(ctx, err)
+			return nil, s.dialogFail(ctx, err)
 		}
 		items := make([]version, len(list))
 		for i, v := range list {
@@ -234,7 +235,7 @@ func (s *Server) dialogRoutes() {
 		Version int64  `json:"version"`
 		Source  string `json:"source"`
 	}
-	huma.Register(s.api, op("GET", "/dialogs/{key}/versions/{version}", "get-dialog-version", "The source of one version", "dialogs"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("GET", "/dialogs/{key}/versions/{version}", "get-dialog-version", "The source of one version", "dialogs"), func(ctx context.Context, in *struct {
 		ByKey
 		Version int64 `path:"version"`
 	}) (*body[source], error) {
@@ -248,7 +249,7 @@ func (s *Server) dialogRoutes() {
 		Program  json.RawMessage  `json:"program" doc:"null: the source cannot be read"`
 		Findings []dialog.Finding `json:"findings"`
 	}
-	huma.Register(s.api, op("POST", "/dialogs/check", "check-dialog", "Prove that a dialog has no dead ends; nothing is kept", "dialogs"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("POST", "/dialogs/check", "check-dialog", "Prove that a dialog has no dead ends; nothing is kept", "dialogs"), func(ctx context.Context, in *struct {
 		Body struct {
 			Source string `json:"source" required:"true" maxLength:"1000000"`
 		}
@@ -269,7 +270,7 @@ func (s *Server) dialogRoutes() {
 	type converted struct {
 		Source string `json:"source" doc:"YAML"`
 	}
-	huma.Register(s.api, op("POST", "/dialogs/convert", "convert-dialog", "Write a program as text", "dialogs"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("POST", "/dialogs/convert", "convert-dialog", "Write a program as text", "dialogs"), func(ctx context.Context, in *struct {
 		Body struct {
 			Program json.RawMessage `json:"program" required:"true"`
 		}
@@ -303,7 +304,7 @@ func (s *Server) dialogRoutes() {
 		Variables map[string]string `json:"variables"`
 		Findings  []dialog.Finding  `json:"findings"`
 	}
-	huma.Register(s.api, op("POST", "/dialogs/try", "try-dialog", "Let a dialog run through some turns, as media show it; nothing is sent", "dialogs"), func(ctx context.Context, in *struct {
+	huma.Register(group, op("POST", "/dialogs/try", "try-dialog", "Let a dialog run through some turns, as media show it; nothing is sent", "dialogs"), func(ctx context.Context, in *struct {
 		Body struct {
 			Source   string         `json:"source" required:"true" maxLength:"1000000"`
 			Language string         `json:"language" maxLength:"35"`

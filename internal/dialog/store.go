@@ -393,7 +393,11 @@ func (s *Store) Save(ctx context.Context, tx *db.Tx, key, source string, enabled
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
 		return Stored{}, nil, fmt.Errorf("read dialog: %w", err)
 	}
-	if base != version {
+	switch {
+	case base == version:
+	case version == 0:
+		return Stored{}, nil, ErrNotFound
+	default:
 		return Stored{}, nil, ErrConflict
 	}
 	now := s.Now()
@@ -452,6 +456,9 @@ func Versions(ctx context.Context, q db.Querier, key string) ([]Version, error) 
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list versions: %w", err)
+	}
+	if len(out) == 0 && !slices.ContainsFunc(Ready(), func(p *Program) bool { return p.Key == key }) {
+		return nil, ErrNotFound
 	}
 	return out, nil
 }
