@@ -48,6 +48,17 @@ func (a *Ask) slot(toks []token, c *Context) Outcome {
 	}
 	f := a.frameOf(c)
 	w := f.read(toks)
+	// "Nummer 4, Freitag", "2 (Donnerstag)": the number of an option, with its day to be sure.
+	if len(w.lone) == 1 && len(w.clocks) == 0 && w.negs == 0 && len(w.days) > 0 && !w.mood.asks && !w.mood.hedged && !w.mood.or {
+		i := w.lone[0]
+		if k := smallNumber(toks[i]); k >= 1 && k <= len(a.Options) && (i == 0 || marker(toks, i)) {
+			d := civil(a.Options[k-1].Start.In(zone))
+			if slices.ContainsFunc(f.pick(w).days, func(x time.Time) bool { return x.Equal(d) }) {
+				return Outcome{Value: value(k - 1), Confidence: 0.9, Reading: "number"}
+			}
+			return Outcome{Problem: Ambiguous, Confidence: 0.5, Candidates: values([]int{k - 1})}
+		}
+	}
 	f.loneClock(w, toks)
 	if w.nothing && len(w.lone) == 1 && w.unknown == 0 && w.negs == 0 {
 		if h, ok := hourWord(toks[w.lone[0]]); ok {
