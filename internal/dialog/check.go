@@ -1312,6 +1312,9 @@ func (c *checker) onMedia(a *analysis) []Finding {
 					o.URL = "https://kontakt.muster-gmbh.de/a/" + sampleCode
 				}
 				r := ask.Render(*samples[i], g.caps, o)
+				if g.caps.Paper && s.Ask != nil && !strings.Contains(r.Text+r.Foot, ask.GroupCode(sampleCode)) {
+					r.Problems = append(r.Problems, ask.RenderProblem{Code: "no_reply", Detail: c.f("the paper does not carry its answer code", "auf dem Papier steht kein Antwort-Code")})
+				}
 				for _, problem := range r.Problems {
 					rule, message, remedy := c.rendering(s, r, problem)
 					if rule == "" {

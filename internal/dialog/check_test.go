@@ -157,3 +157,19 @@ func TestWithdrawalReceipt(t *testing.T) {
 		}
 	}
 }
+
+// The example in the handbook works.
+func TestHandbook(t *testing.T) {
+	b, err := os.ReadFile("../../docs/handbook-dialogs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(b)
+	if m == nil {
+		t.Fatal("there is no example")
+	}
+	p := mustLoad(t, string(m[1]))
+	for _, f := range Check([]*Program{p}, media(), CheckOptions{}) {
+		t.Errorf("%s", f)
+	}
+}
