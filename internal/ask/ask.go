@@ -275,7 +275,7 @@ func ParseDuration(s string) (Duration, error) {
 type Value struct {
 	Yes       *bool    `json:"yes,omitempty" yaml:"yes,omitempty"`
 	Key       string   `json:"key,omitempty" yaml:"key,omitempty"`
-	Keys      []string `json:"keys,omitempty" yaml:"keys,omitempty"`
+	Keys      []string `json:"keys,omitzero" yaml:"keys,omitempty"`
 	Number    string   `json:"number,omitempty" yaml:"number,omitempty"` // decimal, "." as the point, no thousands, as typed: "12.50"
 	Unit      string   `json:"unit,omitempty" yaml:"unit,omitempty"`
 	Date      string   `json:"date,omitempty" yaml:"date,omitempty"`   // 2006-01-02
