@@ -132,6 +132,8 @@ export interface Step {
   save?: string
   expired?: string
   unclear?: string
+  /** When the medium lets nobody write freely any more: "elsewhere" or "template:NAME". */
+  late?: string
   branch?: { if?: string; to: string }[]
   set?: Record<string, string>
   call?: { url: string; method?: string; headers?: Record<string, string>; body?: Record<string, string>; timeout?: string; tries?: number }

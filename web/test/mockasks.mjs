@@ -28,7 +28,7 @@ export function render(ask, say, l, channel, person = true) {
     out.keys = [...opts.slice(0, 5).map((o, i) => ({ digit: String(i + 1), label: o.label })), { digit: '0', label: word }]
     return out
   }
-  if (channel === 'letter') { out.way = opts.length ? 'boxes' : 'free'; out.text = `${full}\n\n${de(l) ? 'Ankreuzen und zurück, oder hier antworten: 7KQ4-9F2M. Lieber sprechen? 030 90 12 30' : 'Tick and send back, or answer here: 7KQ4-9F2M. Rather talk? 030 90 12 30'}`; out.boxes = opts.map((o) => ({ label: o.label })); return out }
+  if (channel === 'letter') { out.way = opts.length ? 'boxes' : 'free'; out.text = `${full}\n${opts.map((o) => `\n[ ] ${o.label}`).join('')}\n\n${de(l) ? 'Ankreuzen und zurück, oder hier antworten: 7KQ4-9F2M. Lieber sprechen? 030 90 12 30' : 'Tick and send back, or answer here: 7KQ4-9F2M. Rather talk? 030 90 12 30'}`; out.boxes = opts.map((o) => ({ label: o.label })); return out }
   if (channel === 'twilio') { out.way = opts.length ? 'numbered' : 'free'; out.text = full + (opts.length ? ' ' + opts.map((o, i) => `${i + 1} ${o.short ?? o.label}`).join(', ') : '') + (person ? `, 0 ${word}.` : ''); return out }
   if (channel === 'email') { out.way = opts.length ? 'links' : 'free'; out.subject = ask ? textIn(ask.short, l) || q : full; out.text = full; out.html = `<html><head><style>p{margin:0}</style></head><body>${[say, q].filter(Boolean).map((x) => `<p>${x.replace(/</g, '&lt;')}</p>`).join('')}${opts.map((o) => `<p><a href="https://x.example/a/1">${o.label}</a></p>`).join('')}</body></html>`; out.choices = [...opts.map((o) => ({ label: o.label, description: '', person: false })), ...(person ? [{ label: de(l) ? 'Lieber mit einem Menschen' : 'Rather a person', description: '', person: true }] : [])]; return out }
   out.text = full + (person ? (de(l) ? ` Lieber mit einem Menschen? Schreiben Sie „${word}“.` : ` Rather a person? Write “${word}”.`) : '')
@@ -134,9 +134,9 @@ export function attempt(source, { language: l = 'de', channels = [], inputs = {}
       if (s.ask) { machine(s.say, { ...s.ask, text: filled(s.ask.text, v, l) }); open = s; status = 'asking'; return }
       if (s.say) { machine(s.say, null); next() } else if (s.branch) go(s.branch.find((c) => !c.if || truth(c.if, v))?.to)
       else if (s.set) { for (const [k, e] of Object.entries(s.set)) v[k] = e.replace(/^["']|["']$/g, ''); next() }
-      else if (s.call) { if (s.save) v[s.save] = {}; event(de(l) ? `Ruft ${s.call.url} auf.` : `Calls ${s.call.url}.`); next() }
-      else if (s.wait) { status = 'waiting'; event(de(l) ? 'Wartet.' : 'Waits.'); return }
-      else if (s.hand) { event(de(l) ? 'Übergibt an einen Menschen.' : 'Hands over to a person.'); status = 'handed'; return }
+      else if (s.call) { if (s.save) v[s.save] = {}; event(`call:POST ${s.call.url}`); next() }
+      else if (s.wait) { status = 'waiting'; return }
+      else if (s.hand) { event('hand:planned'); status = 'handed'; return }
       else { status = 'ended'; return }
     }
   }
@@ -144,14 +144,14 @@ export function attempt(source, { language: l = 'de', channels = [], inputs = {}
   for (const t of turns) {
     if (status === 'ended' || status === 'handed') break
     const s = p.steps[i]
-    if (t.person || /^(mensch|person|0)$/i.test(t.text ?? '')) { for (const c of said) c.turns.push({ from: 'customer', rendered: null, text: de(l) ? 'Mensch' : 'Person' }); event(de(l) ? 'Übergibt an einen Menschen.' : 'Hands over to a person.'); status = 'handed'; break }
-    if (t.wait) { event(de(l) ? 'Die Zeit vergeht.' : 'Time passes.'); if (status === 'waiting') { s.next ? go(s.next) : i++; run() } else if (s.expired) { go(s.expired); run() } else { status = 'handed'; event(de(l) ? 'Ein Mensch erfährt es.' : 'A person learns of it.') } continue }
+    if (t.person || /^(mensch|person|0)$/i.test(t.text ?? '')) { for (const c of said) c.turns.push({ from: 'customer', rendered: null, text: 'person' }); event('hand:asked'); status = 'handed'; break }
+    if (t.wait) { event(status === 'waiting' ? `wait:${new Date(Date.now() + 86_400_000).toISOString()}` : 'expired'); if (status === 'waiting') { s.next ? go(s.next) : i++; run() } else if (s.expired) { go(s.expired); run() } else { status = 'handed'; event('hand:expired') } continue }
     if (!open) continue
     const opts = optionsOf(open.ask, l, slots(l))
     const words = t.choice !== undefined ? opts[t.choice]?.label ?? '?' : t.text
     for (const c of said) c.turns.push({ from: 'customer', rendered: null, text: words })
     const value = resolve(open.ask, words, l)
-    if (!value) { if (++misses > 1) { status = 'handed'; event(de(l) ? 'Ein Mensch übernimmt.' : 'A person takes over.'); break } machine({ [l]: de(l) ? 'Das habe ich nicht verstanden.' : 'I did not understand that.' }, open.ask); continue }
+    if (!value) { if (++misses > 1) { status = 'handed'; event('hand:unclear'); break } machine({ [l]: de(l) ? 'Das habe ich nicht verstanden.' : 'I did not understand that.' }, open.ask); continue }
     misses = 0
     v[open.save || open.ask.name || open.id.replace(/-/g, '_')] = flat(value)
     s.next ? go(s.next) : i++

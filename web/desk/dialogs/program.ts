@@ -201,6 +201,7 @@ export function arrange(p: Program, language: string, own: Layout = {}): Layout 
     state[i] = 2
   }
   for (let i = 0; i < n; i++) if (!state[i]) walk(i)
+  const ends = (i: number) => !forward[i]!.length
   const level = new Array<number>(n).fill(0)
   const into = new Array<number>(n).fill(0)
   for (const l of forward) for (const j of l) into[j]!++
@@ -212,7 +213,7 @@ export function arrange(p: Program, language: string, own: Layout = {}): Layout 
   }
   const rows: number[][] = []
   for (const i of order) (rows[level[i]!] ??= []).push(i)
-  const gapX = 48, gapY = 64
+  const gapX = 40, gapY = 52
   const x = new Array<number>(n).fill(0)
   const y = new Array<number>(n).fill(0)
   let top = 0
@@ -222,7 +223,7 @@ export function arrange(p: Program, language: string, own: Layout = {}): Layout 
     for (const i of row) {
       const parents = order.filter((q) => level[q]! < r && forward[q]!.includes(i))
       if (!parents.length) { want.set(i, r ? (Math.max(...x) + width + gapX) : 0); continue }
-      want.set(i, parents.reduce((sum, q) => { const sibs = forward[q]!.filter((j, k, l) => l.indexOf(j) === k); const k = sibs.indexOf(i); return sum + x[q]! + (k ? k * (width + gapX) : 0) }, 0) / parents.length)
+      want.set(i, parents.reduce((sum, q) => { const sibs = forward[q]!.filter((j, k, l) => l.indexOf(j) === k); const k = sibs.sort((a, b) => Number(ends(a)) - Number(ends(b))).indexOf(i); return sum + x[q]! + (k ? k * (width + gapX) : 0) }, 0) / parents.length)
     }
     row.sort((a, b) => want.get(a)! - want.get(b)! || a - b)
     let right = -Infinity
