@@ -322,7 +322,7 @@ export interface WorkItem {
 /** Frame is one line of the live stream. */
 export interface Frame {
   seq?: number
-  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'ask' | 'dialog' | 'reload'
+  kind: 'hello' | 'conversation' | 'message' | 'delivery' | 'channel' | 'staff' | 'customer' | 'work_item' | 'typing' | 'presence' | 'mention' | 'view' | 'text_block' | 'tag' | 'ask' | 'dialog' | 'dialog_instance' | 'reload'
   id?: string
   conversation?: Omit<ConversationRow, 'unread'> & { unread?: number }
   conversation_id?: string

@@ -35,7 +35,7 @@ export function batch(frames: Frame[]): Batch {
       case 'typing': b.typing.push(f); break
       case 'presence': b.presence.push(f); break
       case 'mention': b.mentions.push(f); break
-      case 'ask': b.asks.push(f); break
+      case 'ask': case 'dialog_instance': b.asks.push(f); break
       case 'view': case 'text_block': case 'tag': case 'dialog': case 'channel': case 'staff': case 'customer': case 'work_item': b.things.add(`${f.kind}:${f.id ?? ''}`); break
     }
   }

@@ -778,6 +778,9 @@ export const de = {
   tookOver: 'Sie haben übernommen. Der Dialog schreibt nichts mehr.',
   dialogStarted: (title: string) => `Dialog „${title}“ läuft.`,
   seeDialog: 'Dialog ansehen',
+  evHanded: (to: string) => (to ? `Der Assistent hat an ${to} übergeben` : 'Der Assistent hat an einen Menschen übergeben'),
+  evDialogStopped: (by: string) => `${by || 'Jemand'} hat den Dialog übernommen`,
+  evAskExpired: (what: string) => `Niemand hat geantwortet: ${what}`,
 } as const
 
 type Widen<T> = { [K in keyof T]: T[K] extends (...a: infer A) => string ? (...a: A) => string : string }

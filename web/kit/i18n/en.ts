@@ -764,4 +764,7 @@ export const en: Dict = {
   tookOver: 'You have taken over. The dialog writes nothing more.',
   dialogStarted: (title) => `Dialog “${title}” is running.`,
   seeDialog: 'See the dialog',
+  evHanded: (to) => (to ? `The assistant handed over to ${to}` : 'The assistant handed over to a person'),
+  evDialogStopped: (by) => `${by || 'Somebody'} took over the dialog`,
+  evAskExpired: (what) => `Nobody answered: ${what}`,
 }
