@@ -33,6 +33,12 @@ try {
     await p.goto(`${house.base}/settings/me`); await shot('me')
     await p.goto(`${house.base}/work-items`); await shot('work-items')
     await p.goto(`${house.base}/demo/play`); await waitFor(async () => (await p.locator('.person').count()) > 0, 'people to play'); await shot('play')
+    // Questions and dialogs: the form of a question, the list, the editor, trying one out on all media at once.
+    await p.goto(`${house.base}/c/${best.id}?view=all`); await p.getByTestId('message').first().waitFor()
+    await p.getByTestId('ask-insert').click(); await p.locator('.askpick ul:not(.kinds) button').first().click(); await p.getByTestId('ask-preview').locator('.bub, .mail, .said').first().waitFor(); await shot('ask-form'); await p.keyboard.press('Escape')
+    await p.goto(`${house.base}/dialogs`); await p.getByTestId('dialog-row').first().waitFor(); await shot('dialogs')
+    await p.goto(`${house.base}/dialogs/pickup`); await p.locator('.svelte-flow__node').first().waitFor(); await shot('dialog-editor')
+    await p.goto(`${house.base}/dialogs/pickup?view=try`); await p.getByTestId('try-whatsapp').locator('.k button').first().waitFor(); await shot('dialog-try')
     // The company's website with the chat: closed, then open after a question was answered.
     await p.goto(`${house.base}/sample?language=${lang}`); await p.locator('rufweite-widget').getByRole('button').first().waitFor(); await shot('sample')
     await p.evaluate(() => window.Rufweite.open())
