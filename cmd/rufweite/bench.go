@@ -15,11 +15,11 @@ import (
 )
 
 type benchCmd struct {
-	What          string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle,desk" help:"all (but desk), intake, smtp, live, idle or desk."`
+	What          string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle,desk,dialogs" help:"all (but desk and dialogs), intake, smtp, live, idle, desk or dialogs."`
 	Duration      time.Duration `default:"10s" help:"How long each is measured."`
 	Clients       int           `default:"64" help:"Clients at once."`
 	Rate          int           `default:"300" help:"Messages per second of the live bench."`
-	Conversations []int         `default:"100000,1000000" help:"How many are stored for the desk bench, one run each; a million needs 4 GB of disk." placeholder:"N,…"`
+	Conversations []int         `default:"100000,1000000" help:"How many are stored for the desk bench, one run each; a million needs 4 GB of disk. The dialogs bench takes the last number." placeholder:"N,…"`
 	Keep          string        `help:"Keep the data of the desk bench in this directory, and use what is there." placeholder:"DIR"`
 	Profile       string        `help:"Write a CPU profile to this file." placeholder:"FILE"`
 	Dir           string        `help:"Where to put the throw-away data; the system's temporary directory if empty." placeholder:"DIR"`
@@ -54,8 +54,8 @@ func (b *benchCmd) Run(g *globals) error {
 	for _, v := range []struct {
 		name string
 		run  func(context.Context, bench.Options) error
-	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}, {"desk", bench.Desk}} {
-		if b.What != v.name && (b.What != "all" || v.name == "desk") { // desk takes many minutes and gigabytes
+	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}, {"desk", bench.Desk}, {"dialogs", bench.Dialogs}} {
+		if b.What != v.name && (b.What != "all" || v.name == "desk" || v.name == "dialogs") { // these take many minutes and gigabytes
 			continue
 		}
 		o.Dir = filepath.Join(dir, v.name)

@@ -833,16 +833,32 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-s.wake:
 		case <-timer.C:
 		}
-		wait := 500 * time.Millisecond
+		wait := time.Second // other nodes begin dialogs without waking us
 		n, err := s.Due(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.Log.Error("dialogs that are due could not be looked at; trying again", "error", err)
 		case n == dueAtOnce:
 			wait = 0
+		case err == nil:
+			wait = s.untilNext(ctx, wait)
 		}
 		timer.Reset(wait)
 	}
+}
+
+// dueStep is the least time between two looks: what comes due within it is looked at together.
+const dueStep = 50 * time.Millisecond
+
+// untilNext is how long nothing comes due, at most most.
+func (s *Store) untilNext(ctx context.Context, most time.Duration) time.Duration {
+	var next int64
+	now := s.Now()
+	err := s.DB.GlobalRow(ctx, db.LookupTimers, `SELECT COALESCE(MIN(due_at), 0) FROM dialog_instance WHERE due_at > $1`, now.UnixMicro()).Scan(&next)
+	if err != nil || next == 0 {
+		return most
+	}
+	return min(most, max(dueStep, db.Time(next).Sub(now)))
 }
 
 // Due looks at up to a batch of the instances whose time has come and tells how many there were. Several nodes may do
