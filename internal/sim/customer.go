@@ -16,6 +16,7 @@ type Customer struct {
 	Channels []channel.Kind
 	Email    string // "" = has none
 	Telegram string // profile name, "" = has none
+	Web      string // user id on the company's website, where they are signed in; "" = has no account there
 	Hue      int    // of the avatar, 0 to 359
 	Company  string // set: writes from an office, in HTML with a logo
 
@@ -43,7 +44,7 @@ func (c *Customer) first() string { f, _, _ := strings.Cut(c.Name, " "); return 
 func (c *Customer) last() string { return c.Name[strings.LastIndexByte(c.Name, ' ')+1:] }
 
 // Customers makes n people, the same ones for the same seed. Of three one writes only mails, one only chats and one
-// does both.
+// does both; some of those have an account on the company's website and use its chat.
 func Customers(seed uint64, n int) []*Customer {
 	out := make([]*Customer, n)
 	names := people
@@ -84,6 +85,10 @@ func Customers(seed uint64, n int) []*Customer {
 		}
 		if c.Telegram != "" {
 			c.Channels = append(c.Channels, Telegram)
+		}
+		if i%9 == 2 {
+			c.Web = "kunde-" + c.ID
+			c.Channels = append(c.Channels, Web)
 		}
 		c.facts = facts(c, i, rng)
 		out[i] = c

@@ -33,7 +33,16 @@ type HistoryOptions struct {
 	From, Until   time.Time
 	Conversations int
 	Staff         []string // names, by number
-	Progress      func(done, all int)
+	// Scenes happen at their times, in their order: what is to be shown and does not come about by itself. Whom they
+	// are about is held (Hold) until Until, and left alone by everything else.
+	Scenes   []Scene
+	Progress func(done, all int)
+}
+
+// Scene is something of the past that is played by a script. It returns when everything that it led to is done.
+type Scene struct {
+	At   time.Time
+	Play func(context.Context) error
 }
 
 // turn is the company's turn in the past.
@@ -44,6 +53,7 @@ type turn struct {
 	close  string // the tag to close with, "" = answer
 	opens  bool   // not the company's: somebody opens a new concern
 	unite  bool
+	scene  func(context.Context) error
 }
 
 // History plays the past from From to Until in as little real time as it takes: the clock is set to the time of each
@@ -62,12 +72,18 @@ func (p *Population) History(ctx context.Context, h HistoryOptions, do Do, offic
 		}
 		p.want(at, Act{}, &turn{opens: true})
 	}
+	for _, s := range h.Scenes {
+		p.want(s.At, Act{}, &turn{scene: s.Play})
+	}
 	cards := rng.Perm(len(p.order))
 	p.mu.Unlock()
 	pick := func(now time.Time) *person {
 		for range cards {
 			h := p.order[cards[0]]
 			cards = append(cards[1:], cards[0])
+			if h.held.After(now) {
+				continue
+			}
 			if h.concern == nil || h.concern.settled && now.Sub(h.ended) > 36*time.Hour {
 				return h
 			}
@@ -93,6 +109,10 @@ func (p *Population) History(ctx context.Context, h HistoryOptions, do Do, offic
 		case t == nil:
 			if err := p.past(ctx, w.act, now, h, do, office); err != nil {
 				return err
+			}
+		case t.scene != nil:
+			if err := t.scene(ctx); err != nil {
+				return fmt.Errorf("history: %w", err)
 			}
 		case t.opens:
 			who := pick(now)

@@ -18,6 +18,7 @@ const (
 	Write ActKind = "write"
 	Edit  ActKind = "edit"  // change an own message (chat only)
 	React ActKind = "react" // put an emoji on a message (chat only)
+	Press ActKind = "press" // press a choice of Target; Text is its label. In a mail: follow its link and confirm there
 	Join  ActKind = "join"  // open the chat by pressing Start; Text is the deep link's token
 )
 
@@ -47,6 +48,7 @@ const (
 	Asks    Sense = "asks"    // one more question
 	Waits   Sense = "waits"   // has understood that it takes a while
 	Reminds Sense = "reminds"
+	Replies Sense = "replies" // answers a machine's question
 	Thanks  Sense = "thanks" // the concern is settled
 )
 
@@ -215,13 +217,7 @@ var (
 
 // understand reads an answer, without what it quotes.
 func understand(text string) heard {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, ">") {
-			b.WriteString(line)
-		}
-	}
-	s := b.String()
+	s := own(text)
 	low := strings.ToLower(s)
 	h := heard{question: strings.Contains(s, "?"), promise: promiseWords.MatchString(s), phone: phoneWords.MatchString(s)}
 	wants := h.question || askingWords.MatchString(s) || strings.Contains(low, "bitte")
@@ -235,6 +231,9 @@ func understand(text string) heard {
 
 // react is what a customer does about a message of the company. delay draws how long it takes them.
 func (c *cast) react(p *person, l Line, now time.Time, delay func() time.Duration) []Act {
+	if q, machine := readQuestion(l); machine {
+		return c.reply(p, l, q, now, delay)
+	}
 	k := p.concern
 	if k == nil || k.settled && now.Sub(p.ended) > 48*time.Hour {
 		k = &concern{story: &story{key: "small", thanks: small}, channel: l.Channel} // the company wrote first

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,7 +95,7 @@ func (p *Population) Customers() []*Customer { return p.list }
 
 // Tell lets people notice what arrived for them; Providers.OnLine takes it. It never blocks.
 func (p *Population) Tell(l Line) {
-	if !l.In || l.Edited || l.Emoji != "" {
+	if !l.In || l.Edited || l.Emoji != "" || l.Pressed != "" {
 		return
 	}
 	p.mu.Lock()
@@ -299,4 +300,23 @@ func (p *Population) Waiting() map[string]channel.Kind {
 		}
 	}
 	return out
+}
+
+// Release gives a customer back to themselves. What arrived meanwhile is old news to them.
+func (p *Population) Release(customer string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.people[customer]; h != nil {
+		h.held = time.Time{}
+	}
+	p.arrived = slices.DeleteFunc(p.arrived, func(l Line) bool { return l.Customer == customer })
+}
+
+// Unite is told that the company knows all addresses of a customer as one person's: they feel free to go on anywhere.
+func (p *Population) Unite(customer string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.people[customer]; h != nil {
+		h.united = true
+	}
 }

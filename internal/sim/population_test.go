@@ -234,7 +234,7 @@ func TestEveryStoryIsComplete(t *testing.T) {
 
 func TestCustomersAreDistinct(t *testing.T) {
 	names, mails, chats := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	both := 0
+	both, accounts := 0, 0
 	for _, c := range Customers(1, 1500) {
 		if names[c.Name] || c.Email != "" && mails[c.Email] || c.Telegram != "" && chats[c.Telegram] {
 			t.Fatalf("twice: %+v", c)
@@ -243,12 +243,18 @@ func TestCustomersAreDistinct(t *testing.T) {
 		if strings.ContainsFunc(c.Email, func(r rune) bool { return r > '~' || r == ' ' }) {
 			t.Errorf("not an address: %s", c.Email)
 		}
-		if len(c.Channels) == 2 {
+		if c.Uses(Email) && c.Uses(Telegram) {
 			both++
 		}
+		if c.Uses(Web) != (c.Web != "") || c.Uses(Web) && len(c.Channels) != 3 {
+			t.Fatalf("an account of one who uses %v: %q", c.Channels, c.Web)
+		}
+		if c.Web != "" {
+			accounts++
+		}
 	}
-	if both != 500 {
-		t.Errorf("%d use both channels", both)
+	if both != 500 || accounts != 167 {
+		t.Errorf("%d use both channels, %d have an account", both, accounts)
 	}
 }
 

@@ -45,6 +45,7 @@ type Providers struct {
 	options ProvidersOptions
 	clock   *Clock
 	web     *http.Server
+	browser *http.Client // customers' browsers
 	base    string // http://127.0.0.1:port
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -64,6 +65,7 @@ type device struct {
 	customer *Customer
 	mail     *emailsim.Client
 	chat     *telegramsim.Customer
+	web      *window
 	lines    []*Line
 	sending  sync.Mutex // one thumb
 }
@@ -74,6 +76,7 @@ func StartProviders(o ProvidersOptions) (*Providers, error) {
 		o.Clock = &Clock{}
 	}
 	p := &Providers{options: o, clock: o.Clock, devices: map[string]*device{}, byChat: map[int64]*device{}, changed: make(chan struct{})}
+	p.browser = &http.Client{Transport: &http.Transport{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	var err error
 	if p.Mail, err = emailsim.Start(o.Mail); err != nil {
@@ -105,6 +108,7 @@ func (p *Providers) Close() {
 	_ = p.web.Close()
 	p.Mail.Close()
 	p.work.Wait()
+	p.browser.CloseIdleConnections()
 }
 
 // URL is the base of the simulated Bot API and of the pictures that mails refer to.
@@ -173,6 +177,8 @@ func (p *Providers) watchMail(d *device) {
 		for _, m := range mails[n:] {
 			l := readMail(m.Raw)
 			l.Channel, l.In, l.raw = Email, true, m.Raw
+			l.HTML = htmlOf(m.Raw)
+			l.Choices, l.Page = answerLinks(l.HTML, l.Text)
 			if l.At.IsZero() {
 				l.At = p.clock.Now()
 			}
@@ -200,6 +206,9 @@ func (p *Providers) watchTelegram() {
 			if a.ReplyTo != 0 {
 				l.Parent = strconv.FormatInt(a.ReplyTo, 10)
 			}
+			for _, b := range a.Buttons {
+				l.Choices = append(l.Choices, Choice{Label: b.Text, Data: b.Data})
+			}
 			if len(a.File) > 0 {
 				l.Files = []File{{Name: a.FileName, MediaType: http.DetectContentType(a.File), Content: a.File}}
 			}
@@ -215,8 +224,11 @@ func (p *Providers) keep(d *device, l Line) Line {
 	defer p.mu.Unlock()
 	p.serial++
 	l.ID, l.Customer, l.Address = "z"+strconv.Itoa(p.serial), d.customer.ID, d.customer.Email
-	if l.Channel == Telegram {
+	switch l.Channel {
+	case Telegram:
 		l.Address = strconv.FormatInt(d.chat.ID, 10)
+	case Web:
+		l.Address = d.customer.Web
 	}
 	if l.Parent != "" {
 		for _, o := range d.lines {
@@ -311,8 +323,13 @@ func (p *Providers) Do(ctx context.Context, a Act) (Line, error) {
 	}
 	d.sending.Lock()
 	defer d.sending.Unlock()
-	if a.Channel == Email {
+	switch {
+	case a.Channel == Email && a.Kind == Press:
+		return p.follow(ctx, a)
+	case a.Channel == Email:
 		return p.sendMail(ctx, d, a)
+	case a.Channel == Web:
+		return p.doWeb(ctx, d, a)
 	}
 	return p.doTelegram(d, a)
 }
@@ -320,7 +337,7 @@ func (p *Providers) Do(ctx context.Context, a Act) (Line, error) {
 func (p *Providers) doTelegram(d *device, a Act) (Line, error) {
 	target, ok := p.Line(a.Customer, a.Target)
 	number, _ := strconv.ParseInt(target.Ref, 10, 64)
-	if a.Target != "" && (!ok || target.Channel != Telegram) || a.Target == "" && (a.Kind == Edit || a.Kind == React) {
+	if a.Target != "" && (!ok || target.Channel != Telegram) || a.Target == "" && (a.Kind == Edit || a.Kind == React || a.Kind == Press) {
 		return Line{}, fmt.Errorf("message %q of %s: %w", a.Target, a.Customer, ErrNoLine)
 	}
 	switch a.Kind {
@@ -330,6 +347,11 @@ func (p *Providers) doTelegram(d *device, a Act) (Line, error) {
 	case Edit:
 		d.chat.Edit(number, a.Text)
 		return p.change(a.Customer, a.Target, func(l *Line) { l.Text, l.Edited = a.Text, true })
+	case Press:
+		if !d.chat.PressOn(number, a.Text) {
+			return Line{}, fmt.Errorf("button %q of message %q of %s: %w", a.Text, a.Target, a.Customer, ErrNoLine)
+		}
+		return p.change(a.Customer, a.Target, func(l *Line) { l.Pressed = a.Text })
 	case React:
 		d.chat.React(number, a.Text)
 		return p.change(a.Customer, a.Target, func(l *Line) { l.Emoji = a.Text })

@@ -8,6 +8,7 @@
 package sim
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,18 @@ import (
 const (
 	Email    channel.Kind = "email"
 	Telegram channel.Kind = "telegram"
+	Web      channel.Kind = "webchat"
 )
+
+// Choice is something to press under a message: a button of a chat, a link of a mail, a field of the web chat.
+type Choice struct {
+	Label string
+	Data  string // chats: what the button sends
+	URL   string // mail: where the link leads
+}
+
+// Person reports whether pressing it asks for a person and answers nothing.
+func (c Choice) Person() bool { return strings.HasPrefix(c.Data, "p:") }
 
 // File is something attached to a message.
 type File struct {
@@ -44,6 +56,10 @@ type Line struct {
 	At       time.Time // as the message says
 	Edited   bool
 	Emoji    string // the customer's reaction to it
+	Choices  []Choice
+	Pressed  string // label of the choice that the customer pressed last
+	HTML     string // e-mail: as a mail program shows it
+	Page     string // address of the answer page that the message links to, "" = none
 	raw      []byte // e-mail: as it came
 }
 

@@ -182,7 +182,10 @@ func (c *Customer) React(messageID int64, emojis ...string) {
 }
 
 // Press presses the newest button with that label; false if there is none.
-func (c *Customer) Press(label string) bool {
+func (c *Customer) Press(label string) bool { return c.PressOn(0, label) }
+
+// PressOn presses the button with that label under one message (0: the newest that has it); false if there is none.
+func (c *Customer) PressOn(messageID int64, label string) bool {
 	s := c.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +194,7 @@ func (c *Customer) Press(label string) bool {
 	}
 	for _, m := range slices.Backward(c.inbox) {
 		for _, b := range m.Buttons {
-			if b.Text != label {
+			if b.Text != label || messageID != 0 && m.ID != messageID {
 				continue
 			}
 			s.serial++
