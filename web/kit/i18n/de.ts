@@ -740,6 +740,11 @@ export const de = {
 
   // questions to customers (issue 6)
   kAsk: 'Frage einfügen',
+  kAskPick: 'Danach: fertige Frage wählen / Art der Antwort',
+  kEdSave: 'Im Dialog: speichern',
+  kEdUndo: 'Im Dialog: rückgängig / wiederholen',
+  kEdStep: 'Im Dialog: neuer Schritt / Schritt entfernen',
+  kDel: 'Entf',
   askInsert: 'Frage einfügen',
   askShort: 'Frage',
   startDialog: 'Dialog starten',

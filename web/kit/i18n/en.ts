@@ -726,6 +726,11 @@ export const en: Dict = {
 
   // questions to customers (issue 6)
   kAsk: 'Insert a question',
+  kAskPick: 'Then: pick a ready question / a kind of answer',
+  kEdSave: 'In a dialog: save',
+  kEdUndo: 'In a dialog: undo / redo',
+  kEdStep: 'In a dialog: new step / remove step',
+  kDel: 'Del',
   askInsert: 'Insert a question',
   askShort: 'Question',
   startDialog: 'Start a dialog',
