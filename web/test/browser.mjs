@@ -1251,6 +1251,36 @@ test('a new dialog begins with something that is whole; the list shows how dialo
   assert.equal(mock.db.dialogs.get('grossere-anderung').versions.length, 1)
 })
 
+test('questions and dialogs from the palette and the menu; keys are shown in the overview', { widths: [wide] }, async ({ page, mock }) => {
+  await open(page, mock)
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox').fill('frage einf')
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog', { name: 'Frage einfügen' }).getByText('Nach Art der Antwort').waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('.stream').focus()
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox').fill('dialog starten')
+  await page.keyboard.press('Enter')
+  await page.getByTestId('dialog-list').getByRole('button').first().waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('.more-narrow button').click()
+  await page.getByRole('menuitem', { name: 'Dialog starten' }).click()
+  await page.getByTestId('dialog-list').getByRole('button').first().waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('.stream').focus()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: 'Tasten' }).getByText('Frage einfügen').waitFor()
+})
+
+test('a key that is changed just before the page is left reaches the server', { widths: [wide] }, async ({ page, mock }) => {
+  await page.goto(mock.url + '/settings/me')
+  await page.getByRole('button', { name: /Taste für „Antworten“ ändern/ }).click()
+  await page.keyboard.press('x')
+  await page.goto(mock.url + '/?view=mine')
+  await eventually(() => mock.db.preferences.keys?.keys?.reply === 'x', 'kept by the server')
+})
+
 let failed = 0, ran = 0
 async function run(t, size) {
   ran++
