@@ -101,8 +101,11 @@ func (s *Server) serveAnswer(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	v := s.answerView(r, o)
-	if v.View == "answered" && o.Correctable && q.Has("change") {
+	switch change := q.Has("change"); {
+	case change && v.View == "answered" && o.Correctable:
 		v.View, v.keep = "open", keptOf(o)
+	case change && v.View == "proving": // another address
+		v.View = "open"
 	}
 	if v.View == "open" {
 		if q.Has("o") {
@@ -176,7 +179,7 @@ func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request) {
 	again := func(wrong map[string]string) {
 		v := s.answerView(r, o)
 		v.View, v.keep, v.bad = "open", form, wrong
-		if o.Proving {
+		if o.Proving && form.Has("proof") {
 			v.View = "proving"
 		}
 		s.fillAnswer(v, o)
@@ -191,8 +194,11 @@ func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply := ask.PageReply{Language: lang}
-	if proof := form.Get("proof"); proof != "" {
-		reply.Text = proof
+	if o.Proving && form.Has("proof") {
+		if reply.Text = strings.TrimSpace(form.Get("proof")); reply.Text == "" {
+			again(map[string]string{"proof": ask.ReAsk(o.Ask, ask.Outcome{Problem: ask.Unclear, Detail: "code"}, lang)})
+			return
+		}
 	} else {
 		c := ask.Context{Now: s.Now(), Language: lang, Code: code}
 		if z, err := time.LoadLocation(zoneName(o.Ask.Zone)); err == nil {
@@ -223,7 +229,7 @@ func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request) {
 	case o.State != "open" && !o.Correctable:
 	default:
 		field := firstField(o.Ask)
-		if form.Get("proof") != "" {
+		if form.Has("proof") {
 			field = "proof"
 		}
 		again(map[string]string{field: ask.ReAsk(o.Ask, out, lang)})
@@ -583,12 +589,14 @@ func (s *Server) answerView(r *http.Request, o ask.Opened) *answerView {
 	case "answered":
 		v.Answer = o.Value.Show(o.Ask, v.Lang)
 		v.Correctable = o.Correctable
-		if via := o.AnsweredVia; via != "" && via != "page" {
-			if o.Value.Defaulted {
-				v.Elsewhere = fmt.Sprintf(v.W.Defaulted, s.answerTime(v.Lang, o.Ask.Zone, o.AnsweredAt))
-			} else {
-				v.Elsewhere = fmt.Sprintf(v.W.Elsewhere, s.answerTime(v.Lang, o.Ask.Zone, o.AnsweredAt), s.channelTitle(via, v.Lang))
-			}
+		at := s.answerTime(v.Lang, o.Ask.Zone, o.AnsweredAt)
+		switch via := o.AnsweredVia; {
+		case o.Value.Defaulted:
+			v.Elsewhere, v.W.AnsweredTitle = fmt.Sprintf(v.W.Defaulted, at), v.W.ExpiredTitle
+		case o.AnsweredBy == "staff":
+			v.Elsewhere = fmt.Sprintf(v.W.Entered, at)
+		case via != "" && via != "page":
+			v.Elsewhere = fmt.Sprintf(v.W.Elsewhere, at, s.channelTitle(via, v.Lang))
 		}
 	}
 	if o.Address != "" {

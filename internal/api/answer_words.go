@@ -13,9 +13,9 @@ type answerWords struct {
 	ErrorTitle, Kept                                                     string
 	UnknownTitle, Unknown, EnterTitle, EnterLabel, EnterHint, EnterSend  string
 	BusyTitle, Busy, AwayTitle, Away                                     string
-	Thanks, AnsweredTitle, Elsewhere, Defaulted, Close, Change           string
+	Thanks, AnsweredTitle, Elsewhere, Defaulted, Entered, Close, Change  string
 	HandedTitle, Handed, ExpiredTitle, Expired, WithdrawnTitle           string
-	Withdrawn, CodeTitle, CodeSent, CodeLabel, CodeSend                  string
+	Withdrawn, CodeTitle, CodeSent, CodeLabel, CodeSend, CodeOther       string
 	ScaleLow, ScaleHigh, OrWords, WordsDate, WordsTime, Files, FilesHint string
 	Draw, DrawAgain, FullName, SignaturePicture, Agree                   string
 	Amount, PayWhere, Pay, Until, SentTo, Machine                        string
@@ -32,11 +32,12 @@ var answerDE = answerWords{
 	AwayTitle: "Das geht gerade nicht", Away: "Diese Seite ist im Moment nicht erreichbar. Versuchen Sie es in ein paar Minuten noch einmal, oder antworten Sie auf unsere Nachricht.",
 	Thanks: "Danke. Ihre Antwort ist angekommen.", AnsweredTitle: "Diese Frage ist schon beantwortet",
 	Elsewhere: "Sie wurde am %s per %s beantwortet.", Defaulted: "Bis %s kam keine Antwort. Deshalb gilt, was für diesen Fall vorgesehen war.",
-	Close: "Sie können diese Seite schließen.", Change: "Antwort ändern",
+	Entered: "Am %s haben wir Ihre Antwort für Sie eingetragen.",
+	Close:   "Sie können diese Seite schließen.", Change: "Antwort ändern",
 	HandedTitle: "Ein Mensch kümmert sich darum", Handed: "Wir wissen Bescheid und melden uns bei Ihnen. Sie müssen nichts weiter tun.",
 	ExpiredTitle: "Diese Frage ist abgelaufen", Expired: "Hier lässt sie sich nicht mehr beantworten. Ein Mensch hilft Ihnen weiter.",
 	WithdrawnTitle: "Diese Frage hat sich erledigt", Withdrawn: "Wir brauchen keine Antwort mehr.",
-	CodeTitle: "Bitte bestätigen", CodeSent: "Wir haben Ihnen einen Code mit sechs Ziffern geschickt. Er gilt nur kurze Zeit.", CodeLabel: "Code", CodeSend: "Bestätigen",
+	CodeTitle: "Bitte bestätigen", CodeSent: "Wir haben Ihnen einen Code mit sechs Ziffern geschickt. Er gilt nur kurze Zeit.", CodeLabel: "Code", CodeSend: "Bestätigen", CodeOther: "Andere Angabe machen, neuen Code anfordern",
 	ScaleLow: "0 = sehr schlecht", ScaleHigh: "10 = sehr gut",
 	OrWords: "Oder in Ihren Worten", WordsDate: "Zum Beispiel: nächsten Dienstag", WordsTime: "Zum Beispiel: übermorgen um halb drei",
 	Draw: "Unterschreiben Sie mit Finger, Stift oder Maus", DrawAgain: "Noch einmal", FullName: "Vor- und Nachname", SignaturePicture: "Oder ein Foto Ihrer Unterschrift (freiwillig)", Agree: "Ich unterschreibe hiermit.",
@@ -56,10 +57,11 @@ var answerSimple = func() answerWords {
 	w.BusyTitle, w.Busy = "Bitte warten Sie", "Es waren zu viele falsche Nummern. In %d Minuten geht es weiter."
 	w.AwayTitle, w.Away = "Das geht gerade nicht", "Bitte versuchen Sie es später noch einmal. Oder antworten Sie auf unsere Nachricht."
 	w.Thanks, w.AnsweredTitle = "Danke. Ihre Antwort ist da.", "Sie haben schon geantwortet"
-	w.Elsewhere, w.Defaulted = "Die Antwort kam am %s. Sie kam per %s.", "Bis %s kam keine Antwort."
+	w.Elsewhere, w.Defaulted, w.Entered = "Die Antwort kam am %s. Sie kam per %s.", "Bis %s kam keine Antwort.", "Wir haben Ihre Antwort am %s aufgeschrieben."
 	w.HandedTitle, w.Handed = "Ein Mensch hilft Ihnen", "Wir melden uns bei Ihnen. Sie müssen nichts tun."
 	w.ExpiredTitle, w.Expired = "Die Zeit für diese Frage ist vorbei", "Sie können hier nicht mehr antworten. Ein Mensch hilft Ihnen."
 	w.WithdrawnTitle, w.Withdrawn = "Diese Frage ist nicht mehr wichtig", "Sie müssen nicht mehr antworten."
+	w.CodeOther = "Noch einmal von vorn"
 	w.CodeTitle, w.CodeSent, w.CodeLabel, w.CodeSend = "Noch 1 Schritt", "Wir haben Ihnen 6 Zahlen geschickt. Bitte schreiben Sie die 6 Zahlen hier.", "Die 6 Zahlen", "Fertig"
 	w.OrWords, w.WordsDate, w.WordsTime = "Oder schreiben Sie den Tag", "Zum Beispiel: am nächsten Dienstag", "Zum Beispiel: morgen um 10 Uhr"
 	w.Draw, w.FullName, w.SignaturePicture, w.Agree = "Unterschreiben Sie hier", "Ihr Vorname und Ihr Nachname", "Oder schicken Sie ein Foto von Ihrer Unterschrift", "Ja, ich unterschreibe."
@@ -80,11 +82,12 @@ var answerEN = answerWords{
 	AwayTitle: "This does not work right now", Away: "This page cannot be reached at the moment. Try again in a few minutes, or reply to our message.",
 	Thanks: "Thank you. Your answer has arrived.", AnsweredTitle: "This question has been answered",
 	Elsewhere: "It was answered on %s by %s.", Defaulted: "No answer came until %s. So what was foreseen for that case counts.",
-	Close: "You can close this page.", Change: "Change the answer",
+	Entered: "On %s we entered your answer for you.",
+	Close:   "You can close this page.", Change: "Change the answer",
 	HandedTitle: "A person takes care of it", Handed: "We know about it and will get in touch with you. There is nothing more you need to do.",
 	ExpiredTitle: "This question has expired", Expired: "It can no longer be answered here. A person will help you.",
 	WithdrawnTitle: "This question is settled", Withdrawn: "We no longer need an answer.",
-	CodeTitle: "Please confirm", CodeSent: "We have sent you a code of six digits. It is valid for a short time only.", CodeLabel: "Code", CodeSend: "Confirm",
+	CodeTitle: "Please confirm", CodeSent: "We have sent you a code of six digits. It is valid for a short time only.", CodeLabel: "Code", CodeSend: "Confirm", CodeOther: "Enter another one, get a new code",
 	ScaleLow: "0 = very bad", ScaleHigh: "10 = very good",
 	OrWords: "Or in your own words", WordsDate: "For example: next Tuesday", WordsTime: "For example: the day after tomorrow at half past two",
 	Draw: "Sign with your finger, a pen or the mouse", DrawAgain: "Start again", FullName: "First and last name", SignaturePicture: "Or a photo of your signature (optional)", Agree: "I hereby sign this.",

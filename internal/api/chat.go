@@ -637,9 +637,17 @@ type chatJSON struct {
 	Files     []chatFileJSON  `json:"attachments"`
 	Quote     *chatQuoteJSON  `json:"quote,omitempty"`
 	Reactions json.RawMessage `json:"-"`
-	// Choices are buttons under the message, Form its fields (package ask, View).
+	// Choices are buttons under the message, Form its fields (package ask, View); neither once the question is closed.
 	Choices []channel.Choice `json:"choices,omitempty"`
 	Form    json.RawMessage  `json:"form,omitempty"`
+	Ask     *chatAskJSON     `json:"ask,omitempty"`
+}
+
+// chatAskJSON is the question that a message puts: two messages may put the same one. What was answered elsewhere is not
+// told here, only that it was.
+type chatAskJSON struct {
+	ID    string `json:"id"`
+	State string `json:"state"` // open, answered, expired, withdrawn, handed
 }
 
 type chatFileJSON struct {
@@ -675,7 +683,10 @@ func (s *Server) chatJSON(org string, e chat.Entry) chatJSON {
 			j.Files = append(j.Files, chatFileJSON{f.ID, f.Name, f.MediaType, f.Size, s.signedFile(org, f.ID)})
 		}
 	}
-	if !e.In {
+	if a := e.Asked; !e.In && a.Ask != "" {
+		j.Ask = &chatAskJSON{a.Ask, string(a.State)}
+	}
+	if !e.In && (j.Ask == nil || e.Asked.State == ask.Open) {
 		j.Choices, j.Form = e.Offer.Choices, e.Offer.Form
 	}
 	if q := e.Quote; q != nil {

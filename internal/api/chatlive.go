@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/rufweite/rufweite/internal/account"
+	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/live"
@@ -75,7 +76,8 @@ type chatNotes struct {
 }
 
 type chatNote struct {
-	message, address string
+	message, address  string
+	ask, conversation string // a question of this conversation has changed
 }
 
 // of gives the notes of frames that are stored.
@@ -107,6 +109,9 @@ func (n *chatNotes) of(ctx context.Context, o db.Org, frames []live.Frame) (map[
 			about[f.Seq] = v.ID
 		case "delivery":
 			about[f.Seq] = v.MessageID
+		case "ask":
+			kept[f.Seq] = chatNote{ask: v.ID, conversation: v.Conversation}
+			continue
 		default:
 			kept[f.Seq] = chatNote{}
 			continue
@@ -120,7 +125,7 @@ func (n *chatNotes) of(ctx context.Context, o db.Org, frames []live.Frame) (map[
 			return nil, err
 		}
 		for seq, id := range about {
-			kept[seq] = chatNote{id, found[id].Address}
+			kept[seq] = chatNote{message: id, address: found[id].Address}
 		}
 	}
 	out := make(map[int64]chatNote, len(frames))
@@ -304,7 +309,7 @@ func (s *Server) chatPump(ctx context.Context, v *visitor, after int64, send fun
 				return err
 			}
 		}
-		var ids []string
+		var ids, asks []string
 		last := int64(0)
 		if len(frames) > 0 && address != "" {
 			notes, err := s.chats.notes.of(ctx, o, frames)
@@ -315,6 +320,19 @@ func (s *Server) chatPump(ctx context.Context, v *visitor, after int64, send fun
 				last = max(last, f.Seq)
 				if n := notes[f.Seq]; f.Seq > 0 && n.address == address && !slices.Contains(ids, n.message) {
 					ids = append(ids, n.message)
+				} else if n.ask != "" && n.conversation == in && in != "" && !slices.Contains(asks, n.ask) {
+					asks = append(asks, n.ask)
+				}
+			}
+			for _, a := range asks { // the messages that put it offer something else now, or nothing
+				more, err := chat.Asking(ctx, o, address, a)
+				if err != nil {
+					return err
+				}
+				for _, id := range more {
+					if !slices.Contains(ids, id) {
+						ids = append(ids, id)
+					}
 				}
 			}
 		}

@@ -73,7 +73,7 @@ func (s *Store) opened(ctx context.Context, q db.Querier, a Asked, p place) (Ope
 	if err != nil && !errors.Is(err, customer.ErrNotFound) {
 		return Opened{}, err
 	}
-	return Opened{Ask: a.Ask, State: string(a.State), Value: a.Value, AnsweredAt: a.AnsweredAt, AnsweredVia: a.AnsweredVia, Correctable: a.State == Answered && s.Now().Before(a.CorrectUntil), Company: company, Language: a.Language,
+	return Opened{Ask: a.Ask, State: string(a.State), Value: a.Value, AnsweredAt: a.AnsweredAt, AnsweredVia: a.AnsweredVia, AnsweredBy: a.AnsweredKind, Proving: a.Proving(), Correctable: a.State == Answered && s.Now().Before(a.CorrectUntil), Company: company, Language: a.Language,
 		ExpiresAt: a.ExpiresAt, Address: masked(addr.Value), Org: p.org}, nil
 }
 
@@ -157,10 +157,9 @@ func (s *Store) AnswerByCode(ctx context.Context, code string, r PageReply) (Ope
 		if err != nil {
 			return err
 		}
-		by := answerer{kind: "customer", via: string(addr.Kind), id: a.Customer, name: m.AuthorName, message: m.ID}
+		by := answerer{kind: "customer", via: answeredByPage, id: a.Customer, name: m.AuthorName, message: m.ID}
 		var res Result
 		if correctable {
-			by.via = answeredByPage
 			res, err = s.correct(ctx, tx, a, out, by, m)
 		} else {
 			res, err = s.finish(ctx, tx, a, out, by, conversation.Message{})
@@ -179,14 +178,13 @@ func (s *Store) AnswerByCode(ctx context.Context, code string, r PageReply) (Ope
 			}
 		}
 		opened, err = s.opened(ctx, tx, res.Asked, p)
-		opened.Proving = res.What == Proving
 		return err
 	})
 	return opened, out, err
 }
 
 func (s *Store) provedByPage(ctx context.Context, tx *db.Tx, a Asked, p place, r PageReply, out *Outcome, opened *Opened) error {
-	res, done, err := s.proved(ctx, tx, a, In{Message: conversation.Message{Text: r.Text, ChannelKind: a.ChannelKind, AuthorName: ""}, Customers: only(a.Customer)})
+	res, done, err := s.proved(ctx, tx, a, In{Message: conversation.Message{Text: r.Text, ChannelKind: answeredByPage}, Customers: only(a.Customer)})
 	if err != nil {
 		return err
 	}
@@ -194,10 +192,11 @@ func (s *Store) provedByPage(ctx context.Context, tx *db.Tx, a Asked, p place, r
 		*out = Outcome{Problem: Unclear, Detail: "code"}
 	} else {
 		*out = res.Outcome
-		a = res.Asked
+	}
+	if a, err = Get(ctx, tx, a.ID); err != nil {
+		return err
 	}
 	*opened, err = s.opened(ctx, tx, a, p)
-	opened.Proving = out.Problem != ""
 	return err
 }
 

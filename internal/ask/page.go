@@ -12,6 +12,7 @@ type Opened struct {
 	Value       Value  // answered
 	AnsweredAt  time.Time
 	AnsweredVia string // channel kind, or "page"
+	AnsweredBy  string // customer, staff, default
 	Correctable bool   // the answer may still be changed
 	Proving     bool   // a code was sent to the address that was given, and is asked for
 	Company     string

@@ -72,7 +72,7 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 			return Result{}, err
 		}
 		// In a thread everything answers the mail before; to a question that is closed only a few words are an answer.
-		if err == nil && (a.State == Open || !in.Threaded || len([]rune(kernel(said(m)))) <= shortReply) {
+		if err == nil && (a.State == Open || !in.Threaded || len([]rune(kernel(Said(m)))) <= shortReply) {
 			ids, err := in.Customers()
 			if err != nil {
 				return Result{}, err
@@ -204,7 +204,7 @@ func (s *Store) resolve(a Asked, in In) Outcome {
 	if in.Payload != "" {
 		return Resolve(a.Ask, r, c)
 	}
-	whole := said(in.Message)
+	whole := Said(in.Message)
 	r.Text = whole
 	out := Resolve(a.Ask, r, c)
 	if core := kernel(whole); in.Threaded && core != whole && core != "" && (out.Problem == Unclear || out.Problem == Ambiguous || out.Problem == WrongType) {
@@ -216,11 +216,27 @@ func (s *Store) resolve(a Asked, in In) Outcome {
 	return out
 }
 
-// said is what a message says itself, without what it quotes.
-func said(m conversation.Message) string {
+// Said is what a message says itself, without what it quotes.
+func Said(m conversation.Message) string {
 	t := m.Text
 	if m.QuotedFrom > 0 && m.QuotedFrom < len(t) {
 		t = t[:m.QuotedFrom]
+	}
+	// What the parser took for the writer's own may still end with a quotation: a line that announces one, and lines
+	// that begin with ">".
+	lines := strings.Split(t, "\n")
+	for i, line := range lines {
+		if !strings.HasPrefix(line, ">") {
+			continue
+		}
+		for i > 0 && strings.TrimSpace(lines[i-1]) == "" {
+			i--
+		}
+		if i > 0 && strings.HasSuffix(strings.TrimSpace(lines[i-1]), ":") {
+			i--
+		}
+		t = strings.Join(lines[:i], "\n")
+		break
 	}
 	if i := strings.Index(t, "\n-- \n"); i >= 0 { // RFC 3676 §4.3
 		t = t[:i]
@@ -314,7 +330,7 @@ func (s *Store) missed(ctx context.Context, tx *db.Tx, a Asked, res Result, in I
 		return s.end(ctx, tx, &a, Handed)
 	}
 	// A colleague asked. What looks like a try at an answer is helped once; what is a letter is the colleague's to read.
-	text := said(in.Message)
+	text := Said(in.Message)
 	if a.Tries > 1 || in.Payload == "" && len(in.Files) == 0 && (len([]rune(text)) > shortReply || strings.Contains(text, "?")) {
 		return nil
 	}
@@ -533,6 +549,9 @@ func (s *Store) gone(ctx context.Context, tx *db.Tx, a Asked, out Outcome, m con
 
 // reply says one sentence to whoever wrote, without asking anything.
 func (s *Store) reply(ctx context.Context, tx *db.Tx, m conversation.Message, language string, words func(language string) string) error {
+	if m.ID == "" { // on the answer page, which says so itself
+		return nil
+	}
 	ch, addr, err := s.back(ctx, tx, m)
 	if err != nil {
 		return err
@@ -678,7 +697,7 @@ func sixDigits() string {
 // proved looks whether a message is the code that is waited for. done is false if it is something else.
 func (s *Store) proved(ctx context.Context, tx *db.Tx, a Asked, in In) (Result, bool, error) {
 	var digits strings.Builder
-	for _, c := range said(in.Message) {
+	for _, c := range Said(in.Message) {
 		switch {
 		case c >= '0' && c <= '9':
 			digits.WriteRune(c)

@@ -2,8 +2,11 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strings"
 
+	"github.com/rufweite/rufweite/internal/ask"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
@@ -18,6 +21,71 @@ type Entry struct {
 	Quote    *conversation.Message // what it answers, if the visitor may see that, too
 	Seen     bool                  // somebody of ours has read what the visitor said
 	Offer    outbox.Offer          // what it offers to press or to fill in
+	Asked    ask.Standing          // the question that it put, as it stands now; zero: none
+}
+
+// code gives the answer code of what a message offers, "" if it asks nothing.
+func code(o outbox.Offer) string {
+	var form struct {
+		Code string `json:"code"`
+	}
+	if len(o.Form) > 0 && json.Unmarshal(o.Form, &form) == nil && form.Code != "" {
+		return form.Code
+	}
+	for _, c := range o.Choices {
+		if code, _, ok := ask.ParsePayload(c.Data); ok {
+			return code
+		}
+	}
+	return ""
+}
+
+// Asking gives those of the messages newest exchanged with the address that put this question: what they offer changes
+// with where it stands.
+func Asking(ctx context.Context, q db.Querier, address, question string) ([]string, error) {
+	list, err := conversation.Exchanged(ctx, q, address, "", askingAmong)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, m := range list {
+		if !m.In && mine(m, address) {
+			ids = append(ids, m.ID)
+		}
+	}
+	offers, err := outbox.Offers(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := standings(ctx, q, offers)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return asked[id].Ask != question }), nil
+}
+
+const askingAmong = 100 // older ones are as they stand when they are loaded
+
+// standings gives, by message, the questions that messages put.
+func standings(ctx context.Context, q db.Querier, offers map[string]outbox.Offer) (map[string]ask.Standing, error) {
+	codes := map[string]string{}
+	var list []string
+	for id, o := range offers {
+		if c := code(o); c != "" {
+			codes[id] = c
+			list = append(list, c)
+		}
+	}
+	slices.Sort(list)
+	by, err := ask.Standings(ctx, q, slices.Compact(list))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]ask.Standing, len(codes))
+	for id, c := range codes {
+		out[id] = by[c]
+	}
+	return out, nil
 }
 
 // ClientID is the id that the widget gave a message of the visitor; "" for others'.
@@ -77,9 +145,13 @@ func Entries(ctx context.Context, q db.Querier, address string, list []conversat
 	if err != nil {
 		return nil, err
 	}
+	asked, err := standings(ctx, q, offers)
+	if err != nil {
+		return nil, err
+	}
 	entries := make([]Entry, 0, len(kept))
 	for _, m := range kept {
-		e := Entry{Message: m, Delivery: deliveries[m.ID], Files: files[m.ID], Seen: m.In && seen[m.Conversation] >= m.Pos, Offer: offers[m.ID]}
+		e := Entry{Message: m, Delivery: deliveries[m.ID], Files: files[m.ID], Seen: m.In && seen[m.Conversation] >= m.Pos, Offer: offers[m.ID], Asked: asked[m.ID]}
 		if !m.In && !out(e.Delivery) {
 			continue
 		}

@@ -1,18 +1,13 @@
 // The widget in a real browser, on a page of another origin, against the real binary: no mock anywhere. Some only:
 // node test/widget.mjs NAME-PART. SHOTS=DIR keeps pictures.
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { launch, freePort, start, waitFor } from './house.mjs'
+import { house, launch, freePort, smtpSend, smtpSink, start, waitFor } from './house.mjs'
 
-const bin = resolve(process.env.RUFWEITE_BIN ?? new URL('../../bin/rufweite', import.meta.url).pathname)
 const only = process.argv[2] ?? ''
 const shots = process.env.SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
@@ -20,39 +15,6 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const browser = await launch()
 const tests = []
 const test = (name, fn) => tests.push({ name, fn })
-
-// house is a server that can be killed and started again on the same data.
-async function house() {
-  const dir = mkdtempSync(join(tmpdir(), 'rufweite-widget-'))
-  const data = join(dir, 'data')
-  const [http, smtp] = [await freePort(), await freePort()]
-  const h = { base: `http://127.0.0.1:${http}`, smtp, data }
-  let child, ended
-  h.start = async () => {
-    child = spawn(bin, ['serve', '--data', data, '--listen', `127.0.0.1:${http}`, '--smtp-listen', `127.0.0.1:${smtp}`, '--allow-private-targets'], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    child.stdout.on('data', (b) => { out += b })
-    child.stderr.on('data', (b) => { out += b })
-    ended = new Promise((done) => child.on('exit', done))
-    h.output = () => out
-    await waitFor(async () => (await fetch(`${h.base}/readyz`).catch(() => ({}))).ok, 'the server is ready')
-  }
-  h.kill = async () => { child.kill('SIGKILL'); await ended }
-  h.stop = async () => { child.kill('SIGTERM'); const code = await ended; rmSync(dir, { recursive: true, force: true }); assert.equal(code, 0, `a clean stop\n${h.output()}`) }
-  h.cli = (...a) => execFileSync(bin, [...a, '--data', data], { encoding: 'utf8' }).trimEnd().split('\n').at(-1)
-  await h.start()
-  h.cli('user', 'add', '--email', 'm@firma.example', '--name', 'Miriam Berger', '--role', 'owner', '--password', 'ein sehr langer satz')
-  const token = h.cli('token', 'create', '--user', 'm@firma.example')
-  h.api = async (method, path, body) => {
-    const res = await fetch(`${h.base}/api/v1${path}`, { method, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) })
-    if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${await res.text()}`)
-    return res.status === 204 ? {} : res.json()
-  }
-  h.talk = (text) => waitFor(async () => (await h.api('GET', '/conversations?limit=100')).items.find((c) => `${c.subject} ${c.last_message?.text}`.includes(text)), `a conversation about ${text}`)
-  h.messages = async (id) => (await h.api('GET', `/conversations/${id}/messages?limit=200`)).items
-  h.answer = (id, text) => h.api('POST', `/conversations/${id}/messages`, { text, client_id: crypto.randomUUID() })
-  return h
-}
 
 // site is a company's own website: another origin than the server's.
 async function site(base, attributes = '', lang = 'de') {
@@ -98,7 +60,7 @@ async function accessible(p, where) {
   assert.ok(wider <= 0, `${where} is ${wider} px too wide`)
   const small = await p.evaluate(() => {
     const root = document.querySelector('rufweite-widget').shadowRoot
-    return [...root.querySelectorAll('button, input, textarea, a.file')].filter((e) => e.getClientRects().length).map((e) => [e.getBoundingClientRect(), e]).filter(([r]) => r.height < 43.9 || r.width < 43.9).map(([r, e]) => `${e.outerHTML.slice(0, 80)} ${r.width}×${r.height}`)
+    return [...root.querySelectorAll('button, input:not([type=checkbox]), textarea, a.file, a.b, .tick')].filter((e) => e.getClientRects().length).map((e) => [e.getBoundingClientRect(), e]).filter(([r]) => r.height < 43.9 || r.width < 43.9).map(([r, e]) => `${e.outerHTML.slice(0, 80)} ${r.width}×${r.height}`)
   })
   assert.deepEqual(small, [], `targets on ${where}`)
   const lost = await p.evaluate(() => { // nothing lies outside of the panel
@@ -398,55 +360,6 @@ test('a page that may not: the button goes, and the console says why; a server t
   } finally { await p.context().close(); await later.context().close(); s.stop(); await h.stop() }
 })
 
-// smtpSink is a provider's mail server that keeps what it gets.
-function smtpSink() {
-  const mails = []
-  const server = net.createServer((c) => {
-    let buf = '', data = false, to = []
-    c.setEncoding('utf8')
-    c.on('error', () => {})
-    c.write('220 sink\r\n')
-    c.on('data', (b) => {
-      buf += b
-      for (;;) {
-        if (data) {
-          const end = buf.indexOf('\r\n.\r\n')
-          if (end < 0) return
-          mails.push({ to, raw: buf.slice(0, end) })
-          buf = buf.slice(end + 5); data = false; to = []
-          c.write('250 kept\r\n')
-          continue
-        }
-        const i = buf.indexOf('\r\n')
-        if (i < 0) return
-        const line = buf.slice(0, i); buf = buf.slice(i + 2)
-        if (/^RCPT TO:<(.*)>/i.test(line)) to.push(/^RCPT TO:<(.*?)>/i.exec(line)[1])
-        if (/^DATA/i.test(line)) { data = true; c.write('354 go\r\n') } else if (/^QUIT/i.test(line)) { c.end('221 bye\r\n') } else c.write('250 ok\r\n')
-      }
-    })
-  })
-  return new Promise((done) => server.listen(0, '127.0.0.1', () => done({ port: server.address().port, mails, stop: () => server.close() })))
-}
-
-function smtpSend(port, from, to, data) {
-  return new Promise((done, fail) => {
-    const c = net.connect(port, '127.0.0.1')
-    const steps = ['EHLO kunde.example\r\n', `MAIL FROM:<${from}>\r\n`, `RCPT TO:<${to}>\r\n`, 'DATA\r\n', `${data.replace(/\r?\n/g, '\r\n')}\r\n.\r\n`, 'QUIT\r\n']
-    let buf = ''
-    c.setEncoding('utf8').on('error', fail).on('data', (b) => {
-      buf += b
-      for (let i; (i = buf.indexOf('\n')) >= 0; buf = buf.slice(i + 1)) {
-        const line = buf.slice(0, i)
-        if (line[3] === '-') continue
-        if (!/^[23]/.test(line)) return fail(new Error(line))
-        const next = steps.shift()
-        if (next === undefined) { c.end(); return done() }
-        c.write(next)
-      }
-    })
-  })
-}
-
 test('"I will be back by e-mail": the mail tells nothing, its answer lands in the same conversation', async () => {
   const h = await house()
   const s = await site(h.base)
@@ -623,6 +536,231 @@ for (const lang of ['de', 'en']) for (const [width, height] of [[1280, 800], [36
       const reach = await w(p).locator('.log').evaluate((e) => e.clientHeight)
       assert.ok(reach >= 60, `the log keeps ${reach} px`)
       assert.deepEqual(p.troubles, [])
+    } finally { await p.context().close(); s.stop(); await h.stop() }
+  })
+}
+
+// -- questions in the chat
+
+const label = (de, en) => ({ de, en })
+const asks = {
+  yesNo: { kind: 'yes_no', text: label('Ihr Auto kann Donnerstag um 16 Uhr abgeholt werden. Passt das?', 'Your car can be fetched on Thursday at 4 pm. Does that suit you?'), yes: label('Ja, passt', 'Yes'), no: label('Nein', 'No') },
+  many: { kind: 'many_of', least: 1, text: label('Welche Unterlagen haben Sie?', 'Which documents do you have?'), options: [{ key: 'id', label: label('Ausweis', 'Identity card') }, { key: 'pay', label: label('Gehaltsnachweis', 'Proof of income') }, { key: 'plan', label: label('Grundriss, amtlich', 'Floor plan, official') }] },
+  list: { kind: 'one_of', text: label('Worum geht es?', 'What is it about?'), options: [['claim', 'Schaden', 'Claim'], ['contract', 'Vertrag', 'Contract'], ['bill', 'Rechnung', 'Bill'], ['address', 'Anschrift', 'Address'], ['other', 'Etwas anderes', 'Something else']].map(([key, de, en]) => ({ key, label: label(de, en) })) },
+  number: { kind: 'number', min: 0, max: 500000, unit: 'km', text: label('Wie viele Kilometer ist Ihr Auto gelaufen?', 'How many kilometres has your car run?') },
+  date: { kind: 'date', from: '2024-01-01', until: 'today', text: label('Wann ist der Schaden passiert?', 'When did the damage happen?') },
+  file: { kind: 'file', accept: ['image/*'], least: 1, most: 5, text: label('Bitte schicken Sie Fotos vom Schaden.', 'Please send photos of the damage.') },
+  verdict: { kind: 'rating', text: label('Wie war unser Service?', 'How was our service?') },
+  scale: { kind: 'rating', scale: '0-10', text: label('Würden Sie uns weiterempfehlen?', 'Would you recommend us?') },
+  text: { kind: 'text', optional: true, text: label('Möchten Sie noch etwas sagen?', 'Anything else to say?') },
+  address: { kind: 'address', text: label('Wie lautet Ihre neue Anschrift?', 'What is your new address?') },
+}
+
+// asked opens a chat in which the house can put questions.
+async function asked(h, s, p, first = 'Wann kann ich mein Auto holen?', lang = 'de') {
+  await p.goto(s.origin)
+  await w(p).getByRole('button', { name: lang === 'de' ? 'Fragen?' : 'Questions?' }).click()
+  await box(p).fill(first)
+  await p.keyboard.press('Enter')
+  const talk = await h.talk(first)
+  await w(p).getByText(lang === 'de' ? 'angekommen' : 'received').waitFor()
+  return {
+    id: talk.id,
+    put: async (ask) => {
+      const a = await h.api('POST', `/conversations/${talk.id}/asks`, { ask, language: lang, client_id: crypto.randomUUID() })
+      const group = w(p).getByRole('group', { name: ask.text[lang] })
+      await group.waitFor()
+      return { id: a.id, group, answer: (state = 'answered') => waitFor(async () => { const x = await h.api('GET', `/asks/${a.id}`); return x.state === state && x }, `${ask.text[lang]} is ${state}`) }
+    },
+    mine: async () => (await h.messages(talk.id)).filter((m) => m.direction === 'in').map((m) => m.text),
+  }
+}
+const once = async (talk, text) => assert.equal((await talk.mine()).filter((x) => x === text).length, 1, `“${text}” was said once`)
+
+test('questions: each kind is answered in the chat, pressed or filled in, once', async () => {
+  const h = await house()
+  const s = await site(h.base)
+  h.cli('channel', 'add', '--kind', 'webchat', '--name', 'Chat', '--set', `allowed_origins=${s.origin}`)
+  const p = await page()
+  try {
+    const talk = await asked(h, s, p)
+    // Pressed twice by a nervous finger.
+    let q = await talk.put(asks.yesNo)
+    const at = await q.group.getByRole('button', { name: 'Ja, passt' }).boundingBox()
+    await p.mouse.dblclick(at.x + at.width / 2, at.y + at.height / 2)
+    assert.equal((await q.answer()).value_text, 'Ja, passt')
+    await q.group.waitFor({ state: 'detached' })
+    await w(p).getByText('Diese Frage ist beantwortet.').waitFor()
+    await w(p).locator('.me blockquote').filter({ hasText: 'Passt das?' }).waitFor()
+    await once(talk, 'Ja, passt')
+
+    q = await talk.put(asks.list)
+    await q.group.getByRole('button', { name: 'Rechnung' }).click()
+    assert.equal((await q.answer()).value.key, 'bill')
+
+    q = await talk.put(asks.many)
+    await q.group.getByRole('button', { name: 'Antwort senden' }).click() // nothing is ticked: nothing is sent
+    await q.group.getByRole('checkbox', { name: 'Ausweis' }).check()
+    await q.group.getByRole('checkbox', { name: 'Grundriss, amtlich' }).check()
+    await q.group.getByRole('button', { name: 'Antwort senden' }).click()
+    assert.deepEqual((await q.answer()).value.keys, ['id', 'plan'])
+
+    q = await talk.put(asks.number)
+    await q.group.getByRole('textbox', { name: 'Zahl (km)' }).fill('123.456')
+    await p.keyboard.press('Enter')
+    const n = await q.answer()
+    assert.equal(n.value.number, '123456')
+
+    q = await talk.put(asks.date)
+    await q.group.getByLabel('Datum').fill('2025-03-09')
+    await q.group.getByRole('button', { name: 'Antwort senden' }).click()
+    assert.equal((await q.answer()).value.date, '2025-03-09')
+
+    q = await talk.put(asks.file)
+    const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
+    const chooser = p.waitForEvent('filechooser')
+    await q.group.getByRole('button', { name: 'Dateien auswählen' }).click()
+    await (await chooser).setFiles([{ name: 'Delle.png', mimeType: 'image/png', buffer: png }])
+    await w(p).getByRole('button', { name: 'Senden', exact: true }).click()
+    assert.equal((await q.answer()).value.files.length, 1)
+
+    q = await talk.put(asks.verdict)
+    await q.group.getByRole('button', { name: 'Begeisternd' }).click()
+    await q.answer()
+
+    q = await talk.put(asks.scale)
+    assert.equal(await q.group.getByRole('button', { name: /^\d+$/ }).count(), 11)
+    await q.group.getByRole('button', { name: '10', exact: true }).click()
+    assert.equal((await q.answer()).value.number, '10')
+
+    q = await talk.put(asks.address)
+    await q.group.getByLabel('Straße und Hausnummer').fill('Ringstraße 1')
+    await q.group.getByLabel('Postleitzahl').fill('60311')
+    await q.group.getByLabel('Ort').fill('Frankfurt am Main')
+    await q.group.getByRole('button', { name: 'Antwort senden' }).click()
+    assert.equal((await q.answer()).value.address.city, 'Frankfurt am Main')
+
+    q = await talk.put(asks.text)
+    await q.group.getByRole('button', { name: 'Überspringen' }).click()
+    assert.equal((await q.answer()).value.skipped, true)
+
+    q = await talk.put(asks.yesNo)
+    await w(p).getByRole('button', { name: 'Mit einem Menschen sprechen' }).click()
+    await bubbles(p).filter({ hasText: 'Ich möchte mit einem Menschen sprechen.' }).waitFor()
+    assert.equal((await h.api('GET', `/asks/${q.id}`)).state, 'open', 'who is asked by a colleague may still answer')
+    await q.group.getByRole('button', { name: 'Nein' }).waitFor()
+    const there = new URL((await h.api('GET', `/asks/${q.id}`)).page_url)
+    await fetch(h.base + there.pathname, { method: 'POST', body: new URLSearchParams({ person: '1' }), redirect: 'manual' })
+    await q.answer('handed')
+    await w(p).getByText('Ein Mensch kümmert sich um diese Frage.').waitFor()
+    assert.equal(await w(p).locator('.ask').count(), 0, 'nothing is left to press')
+    assert.deepEqual(p.troubles, [])
+  } finally { await p.context().close(); s.stop(); await h.stop() }
+})
+
+test('questions: answered by keyboard, typed, elsewhere, taken back, or pressed without a line', async () => {
+  const h = await house()
+  const s = await site(h.base)
+  h.cli('channel', 'add', '--kind', 'webchat', '--name', 'Chat', '--set', `allowed_origins=${s.origin}`)
+  const p = await page()
+  try {
+    const talk = await asked(h, s, p)
+    // By keyboard alone, from the box back to the buttons.
+    let q = await talk.put(asks.yesNo)
+    assert.equal(await focus(p), 'TEXTAREA Nachricht', 'a question takes the focus from nobody')
+    for (let i = 0; i < 20 && await focus(p) !== 'BUTTON Ja, passt'; i++) await p.keyboard.press('Shift+Tab')
+    assert.equal(await focus(p), 'BUTTON Ja, passt')
+    await p.keyboard.press('Enter')
+    assert.equal((await q.answer()).value.yes, true)
+    assert.equal(await focus(p), 'TEXTAREA Nachricht', 'and the focus is where one writes on')
+
+    // Typed instead of pressed: the buttons go.
+    q = await talk.put(asks.yesNo)
+    await box(p).fill('nein, leider nicht')
+    await p.keyboard.press('Enter')
+    assert.equal((await q.answer()).value.yes, false)
+    await q.group.waitFor({ state: 'detached' })
+
+    // Entered by a colleague who is on the phone with the customer: it goes while somebody fills it in.
+    q = await talk.put(asks.number)
+    await q.group.getByRole('textbox').fill('12')
+    await h.api('POST', `/asks/${q.id}/answer`, { text: '123456' })
+    await q.group.waitFor({ state: 'detached' })
+    assert.equal(await focus(p), 'TEXTAREA Nachricht', 'the focus is not lost with the field')
+
+    // Answered on its page.
+    q = await talk.put(asks.yesNo)
+    const url = new URL((await h.api('GET', `/asks/${q.id}`)).page_url)
+    await fetch(h.base + url.pathname, { method: 'POST', body: new URLSearchParams({ o: '0' }), redirect: 'manual' })
+    await q.answer()
+    await q.group.waitFor({ state: 'detached' })
+
+    // Taken back; and it stays so after a reload.
+    q = await talk.put(asks.verdict)
+    await h.api('POST', `/asks/${q.id}/withdraw`, {})
+    await q.group.waitFor({ state: 'detached' })
+    await w(p).getByText('Diese Frage hat sich erledigt.').waitFor()
+    q = await talk.put(asks.list)
+    await p.reload()
+    await w(p).getByRole('button', { name: /Fragen\?/ }).click()
+    await q.group.getByRole('button', { name: 'Vertrag' }).waitFor()
+    assert.equal(await w(p).locator('.ask').count(), 1, 'only what is open can be pressed')
+    assert.equal(await w(p).getByText('Diese Frage ist beantwortet.').count(), 4)
+
+    // A message that answers nothing leaves the question open.
+    await box(p).fill('Was meinen Sie mit Vertrag?')
+    await p.keyboard.press('Enter')
+    await waitFor(async () => (await talk.mine()).includes('Was meinen Sie mit Vertrag?'), 'the question back')
+    assert.equal((await h.api('GET', `/asks/${q.id}`)).state, 'open')
+    await q.group.getByRole('button', { name: 'Vertrag' }).waitFor()
+
+    // Pressed while the server is away, even across a reload: it arrives once.
+    await h.kill()
+    await q.group.getByRole('button', { name: 'Vertrag' }).click()
+    await q.group.waitFor({ state: 'detached' })
+    await w(p).getByText('wartet auf Verbindung').waitFor()
+    await h.start()
+    assert.equal((await q.answer()).value.key, 'contract')
+    await once(talk, 'Vertrag')
+
+    // The answer to the press is lost on its way: pressed again by the widget, it is one.
+    q = await talk.put(asks.yesNo)
+    let cut = true
+    await p.route(`${h.base}/chat/**/messages`, async (route) => {
+      if (route.request().method() !== 'POST' || !cut) return route.continue()
+      cut = false
+      await route.fetch()
+      await route.abort('connectionreset')
+    })
+    const before = (await talk.mine()).filter((x) => x === 'Nein').length
+    await q.group.getByRole('button', { name: 'Nein' }).click()
+    assert.equal((await q.answer()).value.yes, false)
+    await w(p).getByText('angekommen').waitFor()
+    assert.equal((await talk.mine()).filter((x) => x === 'Nein').length, before + 1)
+  } finally { await p.context().close(); s.stop(); await h.stop() }
+})
+
+for (const [lang, width, height, scheme] of process.env.ALL ? ['de', 'en'].flatMap((l) => [[1280, 800], [360, 740]].flatMap(([x, y]) => ['light', 'dark'].map((c) => [l, x, y, c]))) : [['de', 360, 740, 'dark'], ['en', 1280, 800, 'light'], ['de', 1280, 800, 'dark'], ['en', 360, 740, 'light']]) {
+  test(`questions: axe ${lang} ${width} ${scheme}`, async () => {
+    const h = await house()
+    const s = await site(h.base, '', lang)
+    h.cli('channel', 'add', '--kind', 'webchat', '--name', 'Chat', '--set', `allowed_origins=${s.origin}`)
+    const p = await page({ viewport: { width, height }, colorScheme: scheme, hasTouch: width === 360 })
+    try {
+      const talk = await asked(h, s, p, lang === 'de' ? 'Mein Auto?' : 'My car?', lang)
+      for (const [name, ask] of Object.entries(asks)) {
+        const q = await talk.put(ask)
+        await accessible(p, `${name}, ${lang} ${width} ${scheme}`)
+        await shot(p, `widget-ask-${name}-${lang}-${width}-${scheme}`)
+        await h.api('POST', `/asks/${q.id}/withdraw`, {})
+        await q.group.waitFor({ state: 'detached' })
+      }
+      await accessible(p, `closed questions, ${lang} ${width} ${scheme}`)
+      const q = await talk.put(asks.many)
+      await p.evaluate(() => document.querySelector('rufweite-widget').style.setProperty('--rufweite-text', '32px'))
+      await q.group.scrollIntoViewIfNeeded()
+      await accessible(p, `200 %, ${lang} ${width} ${scheme}`)
+      await shot(p, `widget-ask-200-${lang}-${width}-${scheme}`)
     } finally { await p.context().close(); s.stop(); await h.stop() }
   })
 }

@@ -5,7 +5,7 @@ export type File_ = { id: string; name: string; media_type: string; size: number
 export type Item = {
   id: string; client_id?: string; mine: boolean; author: string; name: string; text: string; at: string
   state: string; deleted?: boolean; attachments: File_[]; quote?: { id: string; name: string; text: string }
-  choices?: Choice[]; form?: Form
+  choices?: Choice[]; form?: Form; ask?: { id: string; state: string }
 }
 export type Choice = { data: string; label: string; description?: string }
 export type Pressed = { message: string; data: string }

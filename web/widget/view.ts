@@ -368,7 +368,7 @@ export class View {
     }
     if (c.next) want.push({ id: 'older', key: c.next, make: () => h('button', { class: 'b quiet', type: 'button', onclick: () => void this.older() }, t.older) })
     const lastMine = [...c.items].reverse().find((m) => m.mine)
-    for (const m of c.items) want.push({ id: m.client_id || m.id, key: JSON.stringify([m.id, m.text, m.deleted, m.mine && m === lastMine ? m.state : '', m.attachments.length, this.asks(m)]), make: () => this.item(m, m === lastMine) })
+    for (const m of c.items) want.push({ id: m.client_id || m.id, key: JSON.stringify([m.id, m.text, m.deleted, m.mine && m === lastMine ? m.state : '', m.attachments.length, this.asks(m), m.ask?.state]), make: () => this.item(m, m === lastMine) })
     for (const o of c.queue) want.push({ id: o.client_id, key: o.state + (o.error ?? ''), make: () => this.outgoing(o) })
     if (c.mailed) want.push({ id: 'mailed', key: c.mailed, make: () => h('p', { class: 'hint' }, t.mailWas(c.mailed)) })
     if (!quiet && !c.identity) want.push({ id: 'forget', key: '', make: () => h('button', { class: 'b quiet forget', type: 'button', onclick: () => void c.forget().then(() => this.box.focus(), () => this.fail(t.offline)) }, t.forget) })
@@ -421,13 +421,24 @@ export class View {
     }
     const meta = h('p', { class: 'meta' }, !m.mine && h('b', {}, this.who(m)), this.time(m.at), m.mine && last && h('span', {}, m.state === 'read' ? t.read : t.accepted))
     if (!m.mine && !m.deleted) meta.append(h('button', { class: 'b quiet re', type: 'button', 'aria-label': t.reply(this.who(m)), title: t.reply(this.who(m)), onclick: () => { this.replyTo = m; this.drawChips(); this.box.focus() } }, icon('reply')))
-    return h('div', { class: `m ${m.mine ? 'me' : m.author}` }, h('span', { class: 'sr' }, `${this.who(m)}: `), bub, this.asks(m) && this.question(m), meta)
+    return h('div', { class: `m ${m.mine ? 'me' : m.author}` }, h('span', { class: 'sr' }, `${this.who(m)}: `), bub, this.asks(m) && this.question(m), this.closed(m), meta)
   }
 
-  // asks tells whether a message still waits for an answer, as far as this window knows: a late one does no harm.
+  // asks tells whether a message still waits for an answer. The server says whether its question is open; what was just
+  // sent is for the server to judge first. Put twice, a question is answered where it was put last.
   private asks(m: Item): boolean {
-    return !m.mine && !m.deleted && !!(m.form || m.choices?.length) &&
-      !this.c.items.some((x) => x.mine && x.quote?.id === m.id) && !this.c.queue.some((o) => o.reply_to === m.id)
+    const { items, queue } = this.c
+    if (m.mine || m.deleted || !(m.form || m.choices?.length) || queue.some((o) => o.reply_to === m.id)) return false
+    const late = [...items].reverse()
+    const own = late.findIndex((x) => x.mine && x.quote?.id === m.id)
+    if (!m.ask) return own < 0
+    return m.ask.state === 'open' && late.find((x) => x.ask?.id === m.ask!.id) === m && (own < 0 || late.slice(0, own).some((x) => !x.mine))
+  }
+
+  // closed says what became of a question that waits no more.
+  private closed(m: Item): HTMLElement | undefined {
+    const state = m.deleted ? 'open' : m.ask?.state ?? 'open'
+    return state === 'open' ? undefined : h('p', { class: 'hint' }, this.t.closed[state] ?? this.t.closed.withdrawn)
   }
 
   // question draws what a message offers to press and to fill in. Whoever would rather type does so below.
