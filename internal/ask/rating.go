@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,12 +14,20 @@ const (
 )
 
 // Verdicts lists them in the order in which they are offered.
-func Verdicts() []string { return []string{Disappointing, Fine, Delighting} }
+func Verdicts() []string { return slices.Clone(verdictKeys[:]) }
 
 var verdictLabels = map[string]Texts{
-	Disappointing: Plain("de", "Enttäuschend", "en", "Disappointing"),
-	Fine:          Plain("de", "In Ordnung", "en", "OK"),
-	Delighting:    Plain("de", "Begeisternd", "en", "Delighting"),
+	Disappointing: Plain("de", "Enttäuschend", "en", "Disappointing", "de-simple", "Schlecht"),
+	Fine:          Plain("de", "In Ordnung", "en", "OK", "de-simple", "In Ordnung"),
+	Delighting:    Plain("de", "Begeisternd", "en", "Delightful", "de-simple", "Sehr gut"),
+}
+
+// verdictsIn gives the labels of the verdicts in the order in which they are offered.
+func verdictsIn(language string) (out [3]string) {
+	for i, k := range Verdicts() {
+		out[i] = VerdictLabel(k, language)
+	}
+	return out
 }
 
 // VerdictLabel is what a verdict is called in front of customers.

@@ -220,7 +220,7 @@ func (a *Ask) appendOptions(out []option, w *sentences, lang string, zone *time.
 
 var (
 	digits      = [...]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}
-	verdictKeys = [...]string{"disappointing", "ok", "delighting"}
+	verdictKeys = [...]string{Disappointing, Fine, Delighting}
 )
 
 // Labels gives what there is to choose, in one language, in the order of the numbers in payloads: the key that the
@@ -290,8 +290,16 @@ func (x *renderer) written() {
 		x.free()
 		return
 	}
-	if x.a.single() && (x.buttons() || x.list()) {
-		return
+	if x.a.single() {
+		before := len(x.out.Problems)
+		if x.buttons() {
+			return
+		}
+		after := len(x.out.Problems)
+		if x.list() { // what is too long for a button is no trouble in a list that carries it
+			x.out.Problems = append(x.out.Problems[:before], x.out.Problems[after:]...)
+			return
+		}
 	}
 	x.numbered()
 }

@@ -115,7 +115,7 @@ var sentencesDE = sentences{
 	skipSpoken:      "Drücken Sie die Raute-Taste, um die Frage zu überspringen.",
 	machine:         "(maschinell übersetzt)",
 	yes:             "Ja", no: "Nein",
-	verdict: [3]string{"Enttäuschend", "In Ordnung", "Begeisternd"},
+	verdict: verdictsIn("de"),
 	menu:    "Auswählen", menuSlot: "Termin wählen", menuRating: "Bewerten",
 
 	answerWith:    [2]string{"Antworten Sie mit ", "."},
@@ -208,7 +208,7 @@ var sentencesSimple = sentencesWith(sentencesDE, func(s *sentences) {
 	s.skip = "Sie müssen nicht antworten. Dann schreiben Sie: „weiter“."
 	s.skipSpoken = "Sie müssen nicht antworten. Dann drücken Sie die Raute-Taste."
 	s.machine = "(Ein Computer hat das übersetzt.)"
-	s.verdict = [3]string{"Schlecht", "In Ordnung", "Sehr gut"}
+	s.verdict = verdictsIn("de-simple")
 	s.menu, s.menuSlot, s.menuRating = "Auswählen", "Tag aussuchen", "Auswählen"
 	s.answerWith = [2]string{"Bitte schreiben Sie: ", "."}
 	s.manyWith = "Bitte schreiben Sie die Zahlen. Es dürfen mehrere sein. Zum Beispiel: „1, 3“."
@@ -282,7 +282,7 @@ var sentencesEN = sentences{
 	skipSpoken:      "Press the hash key to skip the question.",
 	machine:         "(machine translation)",
 	yes:             "Yes", no: "No",
-	verdict: [3]string{"Disappointing", "OK", "Delightful"},
+	verdict: verdictsIn("en"),
 	menu:    "Choose", menuSlot: "Choose a time", menuRating: "Rate",
 
 	answerWith:    [2]string{"Answer with ", "."},
