@@ -266,6 +266,13 @@ func TestAskAgainOnce(t *testing.T) {
 		if got.str("value_text") != "84.300 km" || len(tg.Inbox()) != 2 {
 			t.Errorf("%s, %d messages", mustJSON(got), len(tg.Inbox()))
 		}
+		shown := h.owner.do("POST", "/asks/preview", map[string]any{"ask": yesNo(), "channels": []string{"email", "telegram", "webchat", "whatsapp", "twilio", "voice", "letter"}}).want(200).items()
+		for i, way := range []string{"links", "buttons", "native", "buttons", "numbered", "keypad", "boxes"} {
+			if len(shown) != 7 || shown[i].str("way") != way {
+				t.Errorf("shown as %s", mustJSON(shown))
+				break
+			}
+		}
 		h.owner.do("POST", "/conversations/"+r.str("id")+"/asks", map[string]any{"ask": map[string]any{"kind": "one_of", "text": map[string]string{"de": "Was?"}}}).problem(422, "invalid")
 		h.owner.do("POST", "/conversations/"+r.str("id")+"/asks", map[string]any{"ask": map[string]any{"kind": "yes_no", "txt": 1}}).problem(422, "invalid")
 	})
@@ -459,6 +466,38 @@ steps:
   - id: person
     hand: {staff: advisor, note: {de: "Kilometer unklar", en: "Kilometres unclear"}, tag: km}
 `
+
+// TestDialogElsewhere: in mid-dialog the customer goes on by another channel, and may still answer on the first.
+func TestDialogElsewhere(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		x := h.two("Weiter Woanders")
+		h.owner.do("PUT", "/dialogs/probe", map[string]any{"source": fmt.Sprintf(questionnaire, "https://firma.example"), "enabled": true}).want(200)
+		h.owner.do("POST", "/conversations/"+x.conv+"/dialogs", map[string]any{"key": "probe", "client_id": id()}).want(201)
+		m := h.mailTo(x.address, 1)
+		reply(h, m, "Weiter Woanders", x.address, "Weiter per Telegram")
+		tg := h.tg.Customer("Weiter Woanders")
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s\n%s", mustJSON(h.owner.messages(x.conv)), h.owner.get("/customers/"+x.id).body)
+			}
+		}()
+		h.eventually("the question comes by Telegram", func() bool {
+			box := tg.Inbox()
+			return len(box) == 1 && strings.Contains(box[0].Text, "Kilometer")
+		})
+		if open := h.owner.get("/asks?state=open&conversation_id=" + x.conv).items(); len(open) != 1 {
+			t.Errorf("%d questions, want one on two channels", len(open))
+		}
+		tg.Write("weiter per Brieftaube") // no such medium: not understood, and asked again
+		h.eventually("asked again", func() bool { return len(tg.Inbox()) == 2 })
+		tg.Write("weiter per WhatsApp") // we know none of theirs
+		h.eventually("told", func() bool { return len(tg.Inbox()) == 3 && strings.Contains(tg.Inbox()[2].Text, "keine Adresse") })
+		tg.Write("1200")
+		h.eventually("answered once", func() bool {
+			return len(h.owner.get("/asks?state=answered&conversation_id="+x.conv).items()) == 1
+		})
+	})
+}
 
 // doer answers calls in place of the network.
 type doer func(*http.Request) (*http.Response, error)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -590,6 +591,15 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 		return nil
 	}
 	language := ""
+	began := !r.Row.WaitingSince.IsZero() && !r.Row.WaitingSince.Before(m.ReceivedAt) // nobody was waited for before this message
+	if moved, err := s.elsewhere(ctx, tx, r, payload); err != nil {
+		return err
+	} else if moved {
+		if !began {
+			return nil
+		}
+		return conversation.Attend(ctx, tx, m.Conversation, false, conversation.Event{}, s.Now())
+	}
 	files, err := fileReplies(ctx, tx, m)
 	if err != nil {
 		return err
@@ -598,7 +608,6 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 	if err != nil {
 		return fmt.Errorf("look for an answer in a message: %w", err)
 	}
-	began := !r.Row.WaitingSince.IsZero() && !r.Row.WaitingSince.Before(m.ReceivedAt) // nobody was waited for before this message
 	switch res.What {
 	case ask.NoAnswer:
 	case ask.Wants:
@@ -643,7 +652,7 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 	}
 	if i != nil {
 		e := Event{Wrote: true}
-		if ask.WantsPerson(m.Text, i.Language) {
+		if ask.WantsPerson(ask.Said(m), i.Language) {
 			e = Event{Person: true}
 		} else if i.Status != Waiting {
 			return nil
@@ -655,6 +664,83 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 		return conversation.Attend(ctx, tx, m.Conversation, false, conversation.Event{}, s.Now())
 	}
 	return s.begin(ctx, tx, r, language, began)
+}
+
+// wish is "weiter per WhatsApp", as people write it.
+var wish = regexp.MustCompile(`(?i)^(?:bitte |please )?(?:weiter|continue|go on|lieber|rather)(?: bitte)? (?:per|via|über|ueber|auf|mit|on|by|over|in) (?:der |dem |the )?([\pL -]{2,30}?)[ .!]*$`)
+
+// mediaWords are what people call media, beside their names.
+var mediaWords = map[string][]channel.Kind{
+	"mail": {"email"}, "e-mail": {"email"}, "email": {"email"}, "sms": {"twilio", "vonage", "smpp"}, "chat": {"webchat"}, "webchat": {"webchat"}, "brief": {"letter"}, "letter": {"letter"}, "post": {"letter"},
+	"telefon": {"voice", "twilio-voice"}, "phone": {"voice", "twilio-voice"}, "facebook": {"messenger"}, "signal": {"signal"}, "insta": {"instagram"},
+}
+
+// elsewhere lets a customer go on by another channel in the midst of a dialog: the open question is put there, too, and
+// is still answered once. moved is false if the message is no such wish.
+func (s *Store) elsewhere(ctx context.Context, tx *db.Tx, r conversation.Received, payload string) (moved bool, err error) {
+	m := r.Message
+	text := ask.Said(m)
+	if payload != "" || r.New || len(text) > 80 {
+		return false, nil
+	}
+	found := wish.FindStringSubmatch(text)
+	if found == nil {
+		return false, nil
+	}
+	word := strings.ToLower(strings.TrimSpace(found[1]))
+	kinds := mediaWords[word]
+	for kind, medium := range s.Media() {
+		if strings.EqualFold(medium.Title.DE, word) || strings.EqualFold(medium.Title.EN, word) || strings.EqualFold(string(kind), word) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if len(kinds) == 0 {
+		return false, nil
+	}
+	i, err := s.runningIn(ctx, tx, m.Conversation)
+	if err != nil || i == nil || i.Status != Asking {
+		return false, err
+	}
+	open, err := ask.Questions(ctx, tx, ask.Filter{Conversation: i.Conversation, State: ask.Open}, "", 20)
+	if err != nil {
+		return false, err
+	}
+	at := slices.IndexFunc(open, func(a ask.Asked) bool { return a.Instance == i.ID })
+	if at < 0 {
+		return false, nil
+	}
+	ids, err := customer.IDs(ctx, tx, i.Customer)
+	if err != nil {
+		return false, err
+	}
+	addrs, err := customer.Addresses(ctx, tx, ids)
+	if err != nil {
+		return false, err
+	}
+	options, _ := reach.Options(tx.Org(), r.Row, addrs, s.Accounts, s.Now())
+	for _, o := range options {
+		if !o.CanSend || !slices.Contains(kinds, o.Channel.Kind) || o.Address.ID == m.Address {
+			continue
+		}
+		_, err := s.Asks.Again(ctx, tx, open[at], ask.Say{Person: true}, o.Channel, o.Address, channel.Machine, conversation.Actor{})
+		var cannot *ask.CannotError
+		if errors.As(err, &cannot) {
+			continue
+		}
+		return true, err
+	}
+	// We know no such address: where the customer is now it is said what to do.
+	env, w, err := s.env(ctx, tx, i)
+	if err != nil || !w.ok {
+		return false, err
+	}
+	text = "Dort haben wir noch keine Adresse von Ihnen. Es geht hier weiter, oder schreiben Sie uns dort einfach an: Ein Mensch führt beides zusammen."
+	if !strings.HasPrefix(env.Language, "de") {
+		text = "We have no address of yours there yet. You can go on here, or just write to us there: a person will bring both together."
+	}
+	_, _, err = s.Asks.Say(ctx, tx, ask.Saying{Conversation: i.Conversation, Customer: i.Customer, Say: ask.Say{Text: ask.Texts{env.Language: {Text: text}}, Person: true}, Channel: w.channel, Address: w.address, Language: env.Language,
+		Author: channel.Machine, ClientID: "elsewhere:" + m.ID})
+	return true, err
 }
 
 func fileReplies(ctx context.Context, q db.Querier, m conversation.Message) ([]ask.ReplyFile, error) {
@@ -684,7 +770,7 @@ func (s *Store) runningIn(ctx context.Context, tx *db.Tx, conv string) (*Instanc
 
 // begin starts the dialog whose word the customer wrote, if one is enabled.
 func (s *Store) begin(ctx context.Context, tx *db.Tx, r conversation.Received, language string, began bool) error {
-	text := fold(r.Message.Text)
+	text := fold(ask.Said(r.Message))
 	if text == "" || len(text) > 40 {
 		return nil
 	}
