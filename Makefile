@@ -19,7 +19,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/test -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help
+.PHONY: prove help
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -78,6 +78,9 @@ test-real: deps build ## Real programs as counterparts: swaks, postfix, mutt
 test-browser: deps build ## A real browser against the desk and the binary
 	@$(NPM) --prefix web run --silent test:browser
 	@if grep -q '"test:e2e"' web/package.json; then RUFWEITE_BIN="$(CURDIR)/bin/rufweite" $(NPM) --prefix web run --silent test:e2e; fi
+
+prove: ## 100,000 random dialogs that the prover accepts, run by random customers on random channels
+	@RUFWEITE_LONG=1 $(GO) test -count=1 -timeout 60m -run NeverGetStuck -v ./internal/dialog/
 
 crash: deps build ## kill -9 a thousand times under load, with an independent ledger
 	@RUFWEITE_BIN="$(CURDIR)/bin/rufweite" RUFWEITE_KILLS=$${RUFWEITE_KILLS:-1000} scripts/with-postgres $(GO) test -count=1 -timeout 120m -v -tags crash ./test/crash/
