@@ -104,6 +104,7 @@ func (d *demoCmd) greet(demo *app.Demo, c app.Config, took time.Duration) {
 	fmt.Printf("\nRufweite %s, demo: %s with %d customers (ready after %.1f s)\n\n", app.Version, app.DemoOrg, len(demo.Population.Customers()), took.Seconds())
 	fmt.Printf("  The desk, signed in as %s:   %s/demo/desk\n", app.DemoStaff[0].Name, u)
 	fmt.Printf("  Be a customer, beside the desk:     %s/demo/play\n", u)
+	fmt.Printf("  One question, answered elsewhere:   %s/demo/play?show=pickup\n", u)
 	fmt.Printf("  The company's website, with chat:   %s/sample\n\n", u)
 	fmt.Printf("  Sign in yourself at %s\n", u)
 	for _, s := range app.DemoStaff {

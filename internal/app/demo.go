@@ -66,6 +66,7 @@ type Demo struct {
 	cancel context.CancelFunc
 	run    sync.WaitGroup
 
+	showing sync.Mutex // one story of the pick-up at a time
 	mu      sync.Mutex
 	changed map[chan demoChange]struct{} // who plays a customer right now
 }
@@ -132,15 +133,32 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 	if err := d.furnish(ctx); err != nil {
 		return d, err
 	}
+	if err := d.openQuestions(ctx, from, until); err != nil {
+		return d, fmt.Errorf("furnish the demo: %w", err)
+	}
+	if err := d.openWebsite(ctx); err != nil {
+		return d, err
+	}
 	if dc.Conversations > 0 {
 		o := &demoOffice{Demo: d}
 		if o.sub, err = d.Hub.Subscribe(ctx, org.Default, -1); err != nil {
 			return d, err
 		}
 		defer o.sub.Close()
-		err = d.Population.History(ctx, sim.HistoryOptions{From: from, Until: until, Conversations: dc.Conversations, Staff: names, Progress: dc.Progress}, d.Providers.Do, o)
-		if err != nil {
+		h := sim.HistoryOptions{From: from, Until: until, Conversations: dc.Conversations, Staff: names, Progress: dc.Progress}
+		scenes := o.scenes(until)
+		for _, s := range scenes {
+			d.Population.Hold(s.who.ID, until.Sub(d.clock.Now()))
+			h.Scenes = append(h.Scenes, s.steps...)
+		}
+		if err = d.Population.History(ctx, h, d.Providers.Do, o); err != nil {
 			return d, fmt.Errorf("play the past: %w", err)
+		}
+		for _, s := range scenes {
+			d.Population.Release(s.who.ID)
+			if s.open { // until the visitor has seen it
+				d.Population.Hold(s.who.ID, 12*time.Hour)
+			}
 		}
 	}
 	past.Store(false)
@@ -330,6 +348,20 @@ func (o *demoOffice) find(ctx context.Context, l sim.Line) (m conversation.Messa
 	if len(by) == 0 {
 		return m, fmt.Errorf("the demo has no %s channel", l.Channel)
 	}
+	if l.Channel == sim.Web { // known by its id, once the widget was told that it is taken in
+		wait, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if !o.Providers.Wait(wait, func() bool {
+			now, _ := o.Providers.Line(l.Customer, l.ID)
+			var found map[string]conversation.Message
+			found, err = conversation.MessagesByID(ctx, q, []string{now.Ref})
+			m = found[now.Ref]
+			return m.ID != "" || err != nil
+		}) {
+			err = fmt.Errorf("wait until a message of the web chat is in its conversation: %w", wait.Err())
+		}
+		return m, err
+	}
 	err = o.until(ctx, "a message is in its conversation", func() (bool, error) {
 		m, err = conversation.Find(ctx, q, by[0].Account, l.Channel == sim.Email, ref, "")
 		if errors.Is(err, conversation.ErrNoSuch) {
@@ -477,7 +509,10 @@ func (d *Demo) handlers() map[string]http.Handler {
 		"GET /demo/api/customers":                   http.HandlerFunc(d.serveCustomers),
 		"GET /demo/api/threads":                     http.HandlerFunc(d.serveThread),
 		"GET /demo/api/files/{customer}/{line}/{n}": http.HandlerFunc(d.serveFile),
+		"GET /demo/api/mails/{customer}/{line}":     http.HandlerFunc(d.serveMail),
 		"POST /demo/api/write":                      cross.Handler(http.HandlerFunc(d.serveWrite)),
+		"POST /demo/api/press":                      cross.Handler(http.HandlerFunc(d.servePress)),
+		"POST /demo/api/show":                       cross.Handler(http.HandlerFunc(d.serveShow)),
 		"GET /demo/api/live":                        http.HandlerFunc(d.serveLive),
 		"GET /sample":                               http.HandlerFunc(d.serveSample),
 		"GET /sample/page.js":                       http.HandlerFunc(d.serveSampleScript),
@@ -526,7 +561,9 @@ func (d *Demo) serveSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	to := "/"
 	if r.URL.Path == "/demo/play" {
-		to = "/play"
+		if to = "/play"; r.URL.Query().Get("show") == "pickup" {
+			to += "?show=pickup"
+		}
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -576,7 +613,15 @@ func (d *Demo) serveThread(w http.ResponseWriter, r *http.Request) {
 		URL       string `json:"url"`
 		MediaType string `json:"media_type"`
 	}
+	type choice struct {
+		Label  string `json:"label"`
+		URL    string `json:"url,omitempty"` // mail: where the link leads
+		Person bool   `json:"person,omitempty"`
+	}
 	type item struct {
+		Choices   []choice  `json:"choices"`
+		Pressed   string    `json:"pressed,omitempty"`
+		HTML      string    `json:"html_url,omitempty"` // mail
 		ID        string    `json:"id"`
 		Direction string    `json:"direction"` // seen from the customer: in = from the company
 		Text      string    `json:"text"`
@@ -589,7 +634,13 @@ func (d *Demo) serveThread(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []item{}
 	for _, l := range d.Providers.Thread(q.Get("customer"), channel.Kind(q.Get("channel"))) {
-		m := item{ID: l.ID, Direction: "out", Text: l.Text, Subject: l.Subject, At: l.At.UTC(), Files: []file{}, ReplyTo: l.ReplyTo, Edited: l.Edited, Emoji: l.Emoji}
+		m := item{ID: l.ID, Direction: "out", Text: l.Text, Subject: l.Subject, At: l.At.UTC(), Files: []file{}, ReplyTo: l.ReplyTo, Edited: l.Edited, Emoji: l.Emoji, Choices: []choice{}, Pressed: l.Pressed}
+		if l.HTML != "" {
+			m.HTML = "/demo/api/mails/" + l.Customer + "/" + l.ID
+		}
+		for _, c := range l.Choices {
+			m.Choices = append(m.Choices, choice{c.Label, c.URL, c.Person()})
+		}
 		if l.In {
 			m.Direction = "in"
 		}

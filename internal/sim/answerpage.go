@@ -94,13 +94,14 @@ func (p *Providers) follow(ctx context.Context, a Act) (Line, error) {
 	if !ok || target.Channel != Email || i < 0 {
 		return Line{}, fmt.Errorf("link %q of mail %q of %s: %w", a.Text, a.Target, a.Customer, ErrNoLine)
 	}
-	var page string
-	for k, c := range slices.Concat(target.Choices, target.Choices[i:i+1]) {
-		body, err := p.visit(ctx, http.MethodGet, c.URL, nil)
-		if err != nil {
-			return Line{}, fmt.Errorf("follow link %d: %w", k+1, err)
+	for _, c := range target.Choices {
+		if err := p.Scan(ctx, c.URL); err != nil {
+			return Line{}, fmt.Errorf("scan the links of a mail: %w", err)
 		}
-		page = body
+	}
+	page, err := p.visit(ctx, http.MethodGet, target.Choices[i].URL, nil)
+	if err != nil {
+		return Line{}, fmt.Errorf("follow a link: %w", err)
 	}
 	there, err := url.Parse(target.Choices[i].URL)
 	if err != nil {
@@ -119,6 +120,12 @@ func (p *Providers) follow(ctx context.Context, a Act) (Line, error) {
 		return Line{}, fmt.Errorf("confirm on the answer page: %w", err)
 	}
 	return p.change(a.Customer, a.Target, func(l *Line) { l.Pressed = a.Text })
+}
+
+// Scan loads a page as the scanner of a mail provider does, which follows every link before its customer sees the mail.
+func (p *Providers) Scan(ctx context.Context, address string) error {
+	_, err := p.visit(ctx, http.MethodGet, address, nil)
+	return err
 }
 
 // visit loads a page in the customer's browser.

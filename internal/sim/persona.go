@@ -49,7 +49,7 @@ const (
 	Waits   Sense = "waits"   // has understood that it takes a while
 	Reminds Sense = "reminds"
 	Replies Sense = "replies" // answers a machine's question
-	Thanks  Sense = "thanks" // the concern is settled
+	Thanks  Sense = "thanks"  // the concern is settled
 )
 
 // person is a customer with what is on their mind.

@@ -46,7 +46,7 @@ type Providers struct {
 	clock   *Clock
 	web     *http.Server
 	browser *http.Client // customers' browsers
-	base    string // http://127.0.0.1:port
+	base    string       // http://127.0.0.1:port
 	ctx     context.Context
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
