@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rufweite/rufweite/internal/app"
 	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
+	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
 )
 
 // yesNo is the question of the pick-up: may the car be fetched on Thursday?
@@ -613,4 +615,39 @@ func TestDialogSteps(t *testing.T) {
 		p.Write("84")
 		h.eventually("the colleague reads it", func() bool { return h.owner.get("/conversations/"+r.str("id")).obj().at("waiting_since") != nil })
 	})
+}
+
+// TestDialogSurvivesRestart: in mid-dialog the server ends; what was asked is answered after it is back, a wait that came
+// due meanwhile ends, and nothing is said twice.
+func TestDialogSurvivesRestart(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, "", func(c *app.Config) { c.Dir = dir })
+	h.owner.do("PUT", "/dialogs/probe", map[string]any{"source": strings.Replace(fmt.Sprintf(questionnaire, "https://firma.example"), "id: call\n    call: {url: \"https://firma.example/hook\", body: {km: \"km\"}, timeout: 2s, tries: 2}\n    save: answer\n    failed: person", "id: call\n    set: {answer: \"km\"}", 1), "enabled": true}).want(200)
+	asked, waiting := h.tg.Customer("Neu Start"), h.tg.Customer("Neu Warten")
+	for _, c := range []*telegramsim.Customer{asked, waiting} {
+		c.Write("Probe")
+		c.WaitFor(h.ctx(), 1)
+	}
+	waiting.Write("77")
+	r := h.owner.conversation("Neu Warten")
+	status := func(conv string) string {
+		return h.owner.get("/conversations/" + conv + "/dialogs").want(200).items()[0].str("status")
+	}
+	h.eventually("it waits", func() bool { return status(r.str("id")) == "waiting" })
+	if err := h.App.Close(); err != nil {
+		t.Fatal(err)
+	}
+	asked.Write("1.234 km")
+	h.leap(3 * time.Hour)
+	again, err := app.Start(h.ctx(), app.Config{Dir: dir, Listen: "127.0.0.1:0", AllowPrivate: true, Now: h.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.App = again // closed by open's clean-up
+	h.eventually("the wait has ended", func() bool { return status(r.str("id")) == "ended" })
+	h.eventually("the answer is taken", func() bool { return status(h.owner.conversation("Neu Start").str("id")) == "waiting" })
+	h.eventually("it is said once", func() bool { return len(waiting.Inbox()) == 2 })
+	if box := waiting.Inbox(); !strings.Contains(box[1].Text, "77 km notiert") || len(asked.Inbox()) != 1 {
+		t.Errorf("%+v\n%+v", box, asked.Inbox())
+	}
 }
