@@ -249,7 +249,7 @@ func (a *Ask) single() bool {
 // written renders for media on which one reads and types.
 func (x *renderer) written() {
 	if x.a == nil {
-		personButton := x.personFits(0, x.compose(part{noPerson: true}))
+		personButton := x.personFits(0, part{noPerson: true})
 		x.finish("", part{noPerson: personButton}, personButton)
 		return
 	}
@@ -434,10 +434,7 @@ func (x *renderer) onPage(sentence, link string) {
 // free1 finishes with a button for a person where there is room for one, and with a line of text where there is none.
 func (x *renderer) free1(way Way, p part) {
 	p.noPerson = true
-	person := x.personFits(len(x.nativeChoices()), x.compose(p))
-	if way == Links {
-		person = false
-	}
+	person := way != Links && x.personFits(len(x.nativeChoices()), p)
 	p.noPerson = person
 	x.finish(way, p, person)
 }
@@ -450,10 +447,10 @@ func (x *renderer) nativeChoices() []Choice {
 	return x.out.Choices
 }
 
-// personFits reports whether a button for a person has room beside used others under this text.
-func (x *renderer) personFits(used int, text string) bool {
+// personFits reports whether a button for a person has room beside used others under the text of these parts.
+func (x *renderer) personFits(used int, p part) bool {
 	return x.s.Person && used < x.c.Buttons && !x.c.OneWay &&
-		fitsIn(x.w.personButton, x.c.ButtonTitleMax) && x.dataFits() && !x.over(text, true)
+		fitsIn(x.w.personButton, x.c.ButtonTitleMax) && x.dataFits() && !x.over(x.compose(p), true)
 }
 
 func fitsIn(label string, most int) bool {

@@ -25,15 +25,36 @@ const (
 	htmlNumbers = `<ol style="margin:0 0 16px;padding:0 0 0 28px">`
 )
 
+// readyHTML are the pieces of a mail that are the same in each of a language: a mail is mostly these.
+type readyHTML struct{ head, prefilled, replyMail, replyMailMany, skip, machine, person string }
+
+var readyHTMLs = func() map[*sentences]*readyHTML {
+	out := map[*sentences]*readyHTML{}
+	for _, w := range []*sentences{&sentencesDE, &sentencesDESMS, &sentencesSimple, &sentencesSimpleSMS, &sentencesEN, &sentencesENSMS} {
+		small := func(s string) string {
+			x := renderer{}
+			x.htmlText(htmlSmall, s)
+			return string(x.buf)
+		}
+		out[w] = &readyHTML{htmlHead1 + w.tag + htmlHead2, small(w.prefilled), small(w.replyMail), small(w.replyMailMany), small(w.skip), small(w.machine), small(w.person)}
+	}
+	return out
+}()
+
 // html writes the HTML beside the plain text that compose wrote: the same sentences, with links in place of numbers.
 func (x *renderer) html(p part) {
 	x.buf = x.buf[:0]
 	w := x.w
+	ready := readyHTMLs[w]
 	document := x.c.Subject // a mail; chats that carry HTML (Matrix) take a piece of it
 	if document {
-		x.add(htmlHead1)
-		x.attr(x.found)
-		x.add(htmlHead2)
+		if x.found == w.tag {
+			x.add(ready.head)
+		} else {
+			x.add(htmlHead1)
+			x.attr(x.found)
+			x.add(htmlHead2)
+		}
 		x.esc(x.out.Subject)
 		x.add(htmlHead3)
 	}
@@ -97,7 +118,7 @@ func (x *renderer) html(p part) {
 			x.add("</a></li>")
 		}
 		x.add("</ul>")
-		x.htmlText(htmlSmall, w.prefilled)
+		x.add(ready.prefilled)
 	case p.numbers && x.a.scale():
 		x.htmlText(htmlPara, w.scale)
 	case p.numbers:
@@ -110,7 +131,7 @@ func (x *renderer) html(p part) {
 		x.add("</ol>")
 	}
 	if x.machine {
-		x.htmlText(htmlSmall, w.machine)
+		x.add(ready.machine)
 	}
 	if p.page != "" && !links {
 		x.add(htmlButton)
@@ -121,19 +142,21 @@ func (x *renderer) html(p part) {
 	}
 	if x.c.Subject && x.out.Way != Page && x.out.Way != Nothing {
 		if x.a.Kind == ManyOf {
-			x.htmlText(htmlSmall, w.replyMailMany)
+			x.add(ready.replyMailMany)
 		} else {
-			x.htmlText(htmlSmall, w.replyMail)
+			x.add(ready.replyMail)
 		}
 	}
 	if x.a.Optional && x.out.Way != Nothing {
-		x.htmlText(htmlSmall, w.skip)
+		x.add(ready.skip)
 	}
 	x.htmlEnd(p, document)
 }
 
 func (x *renderer) htmlEnd(p part, document bool) {
-	if x.s.Person && !p.noPerson {
+	if x.s.Person && !p.noPerson && !x.c.OneWay {
+		x.add(readyHTMLs[x.w].person)
+	} else if x.s.Person && !p.noPerson {
 		begin := len(x.buf)
 		x.personLine(p)
 		line := strings.TrimSpace(string(x.buf[begin:]))
