@@ -554,8 +554,8 @@ func (s *Store) Withdraw(ctx context.Context, tx *db.Tx, id string) (Asked, erro
 }
 
 // WithdrawOf takes back what a dialog still asks.
-func (s *Store) WithdrawOf(ctx context.Context, tx *db.Tx, instance string, as State) error {
-	found, err := list(ctx, tx, `conversation IN (SELECT conversation FROM ask WHERE org = $1 AND instance = $2) AND instance = $2 AND state = 'open'`, instance)
+func (s *Store) WithdrawOf(ctx context.Context, tx *db.Tx, conversation, instance string, as State) error {
+	found, err := list(ctx, tx, `conversation = $2 AND instance = $3 AND state = 'open'`, conversation, instance)
 	if err != nil {
 		return err
 	}

@@ -489,7 +489,7 @@ func (s *Store) title(i Instance) string {
 // hand gives the conversation to a person, with everything that was said.
 func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w way, spoke bool, introduce string) error {
 	i.Status, i.State.Status, i.DueAt, i.calling = Handed, Handed, time.Time{}, nil
-	if err := s.Asks.WithdrawOf(ctx, tx, i.ID, ask.Handed); err != nil {
+	if err := s.Asks.WithdrawOf(ctx, tx, i.Conversation, i.ID, ask.Handed); err != nil {
 		return err
 	}
 	machine := conversation.Actor{Name: "Assistent"}
@@ -891,7 +891,7 @@ func (s *Store) Stop(ctx context.Context, tx *db.Tx, id string, by conversation.
 	if !i.Running() {
 		return i, ErrOver
 	}
-	if err := s.Asks.WithdrawOf(ctx, tx, i.ID, ask.Withdrawn); err != nil {
+	if err := s.Asks.WithdrawOf(ctx, tx, i.Conversation, i.ID, ask.Withdrawn); err != nil {
 		return i, err
 	}
 	i.Status, i.DueAt, i.calling, i.leaseUntil = Stopped, time.Time{}, nil, time.Time{}
@@ -940,7 +940,7 @@ const dueStep = 50 * time.Millisecond
 func (s *Store) untilNext(ctx context.Context, most time.Duration) time.Duration {
 	var next int64
 	now := s.Now()
-	err := s.DB.GlobalRow(ctx, db.LookupTimers, `SELECT COALESCE(MIN(due_at), 0) FROM dialog_instance WHERE due_at > $1`, now.UnixMicro()).Scan(&next)
+	err := s.DB.GlobalRow(ctx, db.LookupTimers, `SELECT COALESCE(MIN(due_at), 0) FROM dialog_instance WHERE due_at > 0 AND due_at > $1`, now.UnixMicro()).Scan(&next)
 	if err != nil || next == 0 {
 		return most
 	}
