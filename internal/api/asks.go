@@ -80,8 +80,9 @@ func (s *Server) askJSON(a ask.Asked) *AskJSON {
 	if a.Instance != "" {
 		j.Dialog = &AskDialogJSON{a.Instance, a.Step}
 	}
-	for _, o := range a.Ask.Options {
-		j.Options = append(j.Options, AskOptionJSON{o.Key, o.Label.Get(a.Language)})
+	keys, labels := a.Ask.Labels(a.Language, cmp.Or(a.Ask.Zone, ask.DefaultZone))
+	for i, k := range keys {
+		j.Options = append(j.Options, AskOptionJSON{k, labels[i]})
 	}
 	if a.State == ask.Answered {
 		if b, err := json.Marshal(a.Value); err == nil {

@@ -469,6 +469,32 @@ steps:
     hand: {staff: advisor, note: {de: "Kilometer unklar", en: "Kilometres unclear"}, tag: km}
 `
 
+// TestDialogTry: a trial shows the same on every medium, with times of the calendar, and sends nothing.
+func TestDialogTry(t *testing.T) {
+	one(t, func(t *testing.T, h *house) {
+		source := h.owner.get("/dialogs/pickup").want(200).obj().str("source")
+		got := h.owner.do("POST", "/dialogs/try", map[string]any{"source": source, "language": "de", "channels": []string{"email", "whatsapp", "twilio", "voice", "letter"},
+			"inputs": map[string]any{"what": "Ihr Auto", "place": "Werkstatt Nord", "at": "2030-03-07T16:00"}, "turns": []any{map[string]any{"text": "nein"}, map[string]any{"choice": 1}}}).want(200).obj()
+		if got.str("status") != "ended" || len(got.list("channels")) != 5 {
+			t.Fatalf("%s", mustJSON(got))
+		}
+		for _, c := range got.list("channels") {
+			turns := c.list("turns")
+			if first := turns[0].str("text"); !strings.Contains(first, "Ihr Auto") && !strings.Contains(turns[0].str("rendered.speech"), "Ihr Auto") {
+				t.Errorf("%s begins with %q", c.str("channel"), first)
+			}
+			for _, x := range turns {
+				if p := x.obj("rendered").list("problems"); len(p) > 0 {
+					t.Errorf("%s: %s", c.str("channel"), mustJSON(p))
+				}
+			}
+		}
+		if n := len(h.owner.get("/conversations").items()); n != 0 {
+			t.Errorf("%d conversations", n)
+		}
+	})
+}
+
 // TestDialogElsewhere: in mid-dialog the customer goes on by another channel, and may still answer on the first.
 func TestDialogElsewhere(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/rufweite/rufweite/internal/ask"
+	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
@@ -327,7 +328,11 @@ func (s *Server) dialogRoutes() {
 			return &body[trial]{out}, nil
 		}
 		language := cmp.Or(in.Body.Language, "de")
-		t, err := s.Dialogs.Try(ctx, o, p, in.Body.Inputs, language, in.Body.Turns, in.Body.Calls)
+		kinds := make([]channel.Kind, len(in.Body.Channels))
+		for i, k := range in.Body.Channels {
+			kinds[i] = channel.Kind(k)
+		}
+		t, err := s.Dialogs.Try(ctx, o, p, in.Body.Inputs, language, kinds, in.Body.Turns, in.Body.Calls)
 		if err != nil {
 			return nil, invalid("body.inputs", err.Error())
 		}

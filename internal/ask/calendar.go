@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/rufweite/rufweite/internal/db"
@@ -148,7 +149,22 @@ func (s *Store) offer(ctx context.Context, q db.Querier, a Ask, now time.Time) (
 		return nil, ErrNoSlot
 	}
 	zone := zoneFor(a)
-	chosen := spread(free, slotsAtOnce, zone)
+	return timesAsOptions(spread(free, slotsAtOnce, zone), zone), nil
+}
+
+// SampleTimes are times as a calendar might offer them, for trials.
+func SampleTimes(a Ask, now time.Time) []Option {
+	zone := zoneFor(a)
+	l := now.In(zone)
+	var list []FreeTime
+	for i, hour := range []int{9, 14, 10, 16} {
+		start := time.Date(l.Year(), l.Month(), l.Day()+1+i/2, hour, 0, 0, 0, zone)
+		list = append(list, FreeTime{ID: "t" + strconv.Itoa(i+1), Start: start, End: start.Add(time.Hour), Capacity: 1})
+	}
+	return timesAsOptions(list, zone)
+}
+
+func timesAsOptions(chosen []FreeTime, zone *time.Location) []Option {
 	out := make([]Option, len(chosen))
 	for i, t := range chosen {
 		v := Value{Key: t.ID, At: t.Start.In(zone).Format(time.RFC3339), Until: t.End.In(zone).Format(time.RFC3339)}
@@ -158,7 +174,7 @@ func (s *Store) offer(ctx context.Context, q db.Querier, a Ask, now time.Time) (
 			out[i].Short[l] = Words{Text: slotShort(t, zone, l)}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // spread takes up to n times: two of each day in turn until n are found, then in order.

@@ -34,7 +34,9 @@ type Line struct {
 
 // Try lets a dialog run through some turns. Calls are answered with what calls holds for their step, an empty object
 // otherwise. It is pure: the clock is env's, moved on by waits.
-func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, calls map[string]any) (Trial, error) {
+//
+// offer gives the free times of a slot question.
+func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, calls map[string]any, offer func(ask.Ask) []ask.Option) (Trial, error) {
 	var t Trial
 	st, effects, err := m.Start(key, inputs, env)
 	if err != nil {
@@ -45,6 +47,12 @@ func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, 
 		for _, e := range effects {
 			switch {
 			case e.Say != nil:
+				if a := e.Say.Ask; a != nil && a.Kind == ask.Slot && len(a.Options) == 0 {
+					say, filled := *e.Say, *a
+					filled.Options = offer(filled)
+					say.Ask = &filled
+					e.Say = &say
+				}
 				t.Lines = append(t.Lines, Line{From: "machine", Say: e.Say})
 				if e.Say.Ask != nil {
 					open = e.Say.Ask

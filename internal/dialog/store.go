@@ -323,7 +323,7 @@ func (s *Store) Prove(ctx context.Context, q db.Querier, source string) (*Progra
 }
 
 // Try lets a program run through some turns, beside what else the organisation has. Nothing is sent.
-func (s *Store) Try(ctx context.Context, q db.Querier, p *Program, inputs map[string]any, language string, turns []Turn, calls map[string]any) (Trial, error) {
+func (s *Store) Try(ctx context.Context, q db.Querier, p *Program, inputs map[string]any, language string, kinds []channel.Kind, turns []Turn, calls map[string]any) (Trial, error) {
 	c, err := s.current(ctx, q)
 	if err != nil {
 		return Trial{}, err
@@ -341,7 +341,16 @@ func (s *Store) Try(ctx context.Context, q db.Querier, p *Program, inputs map[st
 		return Trial{}, err
 	}
 	env := Env{Now: s.Now(), Language: language, Company: company, Open: s.Open, Customer: map[string]string{"name": "Anna Muster", "first_name": "Anna", "language": language}}
-	return m.Try(p.Key, inputs, env, turns, calls)
+	if len(kinds) > 0 { // what a dialog asks its medium is answered by the first
+		env.Channel, env.Medium = kinds[0], s.Media()[kinds[0]].Capabilities
+	}
+	return m.Try(p.Key, inputs, env, turns, calls, func(a ask.Ask) []ask.Option {
+		free, err := s.Asks.Offer(ctx, q, a)
+		if err != nil || len(free) == 0 { // no such calendar, or nothing is free: times as they might be
+			free = ask.SampleTimes(a, env.Now)
+		}
+		return free
+	})
 }
 
 // ProveIn is Prove with findings in a language.
