@@ -227,6 +227,29 @@ test('the demo: the visitor plays customer on each channel, the desk answers, th
   }
 })
 
+test('the demo shows the pick-up: asked by mail, answered by Telegram, and the late link tells what counts', async () => {
+  const house = await start('demo', /Ctrl-C/)
+  const p = await page({ viewport: { width: 1440, height: 900 } })
+  try {
+    await p.goto(`${house.base}/demo/play?show=pickup`)
+    const mail = p.frameLocator('iframe.html')
+    const link = mail.getByRole('link', { name: 'Anderer Termin' })
+    await link.waitFor()
+    const url = await link.getAttribute('href')
+    await p.getByRole('button', { name: /Telegram$/ }).last().click()
+    await p.locator('.chatform textarea').fill('Ja, passt')
+    await p.keyboard.press('Enter')
+    await p.locator('.bub').filter({ hasText: 'Danke! Wir erwarten Sie' }).first().waitFor()
+    const late = await p.context().newPage()
+    await late.goto(url)
+    await late.getByText('Telegram').first().waitFor()
+    await late.getByText('Ja, passt').first().waitFor()
+  } catch (e) { await snap(e) } finally {
+    await p.context().close()
+    assert.equal(await house.stop(), 0, 'a clean stop')
+  }
+})
+
 let passed = 0, failed = 0
 for (const t of tests) {
   if (only && !t.name.includes(only)) continue
