@@ -47,6 +47,12 @@ try {
     const talk = await waitFor(async () => (await (await p.request.get(`${house.base}/api/v1/conversations?channel_kind=webchat`)).json()).items.find((c) => c.last_message?.text === question && c.waiting_since), 'the chat')
     await p.request.post(`${house.base}/api/v1/conversations/${talk.id}/messages`, { data: { text: lang === 'de' ? 'Ja, wenn Sie eine Teilkasko haben. Ich sehe gern für Sie nach.' : 'Yes, if you have partial cover. I am happy to look it up for you.', client_id: crypto.randomUUID() } })
     await p.locator('rufweite-widget').locator('.log .staff').first().waitFor(); await shot('widget')
+    // A question with its buttons in the chat, and on the page that its link leads to.
+    const ask = { kind: 'yes_no', text: { de: 'Ihr Auto kann Donnerstag um 16 Uhr abgeholt werden. Passt das?', en: 'Your car can be picked up on Thursday at 4 pm. Does that suit you?' }, yes: { de: 'Ja, passt', en: 'Yes, it does' }, no: { de: 'Nein, lieber anders', en: 'No, another time please' } }
+    const asked = await (await p.request.post(`${house.base}/api/v1/conversations/${talk.id}/asks`, { data: { ask, language: lang, client_id: crypto.randomUUID() } })).json()
+    await p.locator('rufweite-widget').getByRole('group', { name: ask.text[lang] }).waitFor(); await shot('widget-ask')
+    const { page_url } = await (await p.request.get(`${house.base}/api/v1/asks/${asked.id}`)).json()
+    await p.goto(house.base + new URL(page_url).pathname); await p.locator('button.go').waitFor(); await shot('answer')
     await context.clearCookies()
     await p.goto(`${house.base}/sign-in`); await p.locator('input[type=email]').waitFor(); await shot('sign-in')
     await context.close()
