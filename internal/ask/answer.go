@@ -77,7 +77,7 @@ func (s *Store) opened(ctx context.Context, q db.Querier, a Asked, p place) (Ope
 		ExpiresAt: a.ExpiresAt, Address: masked(addr.Value), Org: p.org}, nil
 }
 
-// masked shows an address to whoever knows it, and to nobody else.
+// masked shows an address to whoever knows it, and to nobody else; numbers of accounts that nobody knows are left out.
 func masked(v string) string {
 	at := strings.LastIndexByte(v, '@')
 	r := []rune(v)
@@ -85,7 +85,7 @@ func masked(v string) string {
 	case at > 1:
 		first := []rune(v[:at])
 		return string(first[:1]) + "…" + v[at:]
-	case len(r) > 6:
+	case len(r) > 6 && r[0] == '+':
 		return string(r[:3]) + "…" + string(r[len(r)-2:])
 	}
 	return ""
