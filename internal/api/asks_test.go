@@ -126,6 +126,48 @@ func TestAskAcrossChannels(t *testing.T) {
 	})
 }
 
+// TestAskOtherConversation: the customer has an old chat open and answers there what was asked by mail; what may be meant
+// for a colleague who has just written there is not taken.
+func TestAskOtherConversation(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		tg := h.tg.Customer("Alter Chat")
+		tg.Write("Eine ganz andere Sache")
+		chat := h.owner.conversation("Alter Chat")
+		from := h.customer("Alter Chat", "alter-chat@kunde.example")
+		if _, err := from.Send(h.ctx(), emailsim.Message{To: []string{"service@firma.example"}, Subject: "Mein Auto", Text: "Wann?"}); err != nil {
+			t.Fatal(err)
+		}
+		var mail object
+		h.eventually("both are there", func() bool {
+			for _, r := range h.owner.get("/conversations").items() {
+				if r.str("subject") == "Mein Auto" {
+					mail = r
+				}
+			}
+			return mail != nil
+		})
+		h.owner.do("POST", "/customers/"+mail.str("customer.id")+"/merge", map[string]any{"with": chat.str("customer.id")}).want(200)
+		put := func() string {
+			return h.owner.do("POST", "/conversations/"+mail.str("id")+"/asks", map[string]any{"ask": yesNo(), "client_id": id()}).want(201).obj().str("id")
+		}
+		first := put()
+		tg.Write("ja, passt")
+		if got := h.asked(first, "answered"); got.str("answered_via") != "telegram" {
+			t.Errorf("%s", mustJSON(got))
+		}
+		second := put()
+		m := h.owner.do("POST", "/conversations/"+chat.str("id")+"/messages", map[string]any{"text": "Soll ich Ihnen das Formular schicken?", "client_id": id()}).want(201).obj()
+		h.delivered(m.str("id"), "sent")
+		tg.Write("ja, passt")
+		h.eventually("the colleague gets it", func() bool {
+			return h.owner.get("/conversations/" + chat.str("id")).obj().str("last_message.text") == "ja, passt"
+		})
+		if got := h.owner.get("/asks/" + second).obj(); got.str("state") != "open" {
+			t.Errorf("taken for the question by mail: %s", mustJSON(got))
+		}
+	})
+}
+
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -83,11 +83,14 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 		}
 	}
 	if in.New {
-		return Result{}, nil
+		return s.other(ctx, tx, in)
 	}
 	open, err := list(ctx, tx, `conversation = $2 AND state = 'open' ORDER BY id DESC LIMIT 10`+tx.ForUpdate(), m.Conversation)
-	if err != nil || len(open) == 0 {
+	if err != nil {
 		return Result{}, err
+	}
+	if len(open) == 0 {
+		return s.other(ctx, tx, in)
 	}
 	if len(open) == 1 {
 		return s.take(ctx, tx, open[0], in)
@@ -110,6 +113,48 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 		return s.take(ctx, tx, open[0], in)
 	}
 	return s.which(ctx, tx, fits, in)
+}
+
+// other looks among the customer's other conversations: a question that went out by mail may be answered in a chat that
+// was there before. Only a few words that answer exactly one of them for sure are taken, and none that may as well be
+// meant for a colleague who has just written here.
+func (s *Store) other(ctx context.Context, tx *db.Tx, in In) (Result, error) {
+	text := Said(in.Message)
+	if in.Threaded || text == "" || len([]rune(text)) > shortReply || in.Customers == nil {
+		return Result{}, nil
+	}
+	ids, err := in.Customers()
+	if err != nil {
+		return Result{}, err
+	}
+	among, args := db.In(2, ids)
+	open, err := list(ctx, tx, `customer IN `+among+` AND state = 'open' ORDER BY id DESC LIMIT 10`, args...)
+	if err != nil || len(open) == 0 {
+		return Result{}, err
+	}
+	var fits []Asked
+	for _, a := range open {
+		if r := s.resolve(a, in); r.Problem == "" && a.pending == nil && a.Ask.Kind != Text && !strings.HasPrefix(a.Step, whichStep) {
+			fits = append(fits, a)
+		}
+	}
+	if len(fits) != 1 {
+		return Result{}, nil
+	}
+	if !in.New {
+		last, _, err := conversation.Messages(ctx, tx, in.Message.Conversation, "", 2)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(last) == 2 && !last[0].In && last[0].Author == channel.Staff {
+			return Result{}, nil
+		}
+	}
+	a, err := oneAsked(ctx, tx, `id = $2`+tx.ForUpdate(), fits[0].ID)
+	if err != nil || a.State != Open {
+		return Result{}, err
+	}
+	return s.take(ctx, tx, a, in)
 }
 
 // which asks the customer which of several questions was answered.
