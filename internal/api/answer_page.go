@@ -108,7 +108,7 @@ func (s *Server) serveAnswer(w http.ResponseWriter, r *http.Request) {
 		v.View = "open"
 	}
 	if v.View == "open" {
-		if q.Has("o") {
+		if q.Has("o") && !o.Stale {
 			v.keep = url.Values{"o": q["o"]}
 		}
 		s.fillAnswer(v, o)
@@ -191,6 +191,11 @@ func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request) {
 	}
 	if o.State != "open" && (o.State != "answered" || !o.Correctable) { // answered elsewhere meanwhile, or over
 		http.Redirect(w, r, there, http.StatusSeeOther)
+		return
+	}
+	if e := form.Get("edition"); e != "" && e != o.Ask.Edition() { // other times are free by now
+		form.Del("o")
+		again(map[string]string{"o": ask.ReAsk(o.Ask, ask.Outcome{Problem: ask.OutOfRange, Detail: "slot"}, lang)})
 		return
 	}
 	reply := ask.PageReply{Language: lang}
@@ -468,7 +473,7 @@ type answerView struct {
 	CSS                                                template.CSS
 	Script                                             template.JS
 	Errors                                             []answerError
-	Input                                              string
+	Input, Edition                                     string
 	Group, Scale, Optional, Multiple                   bool
 	Groups                                             []answerGroup
 	From, Until, Unit, Accept, Amount                  string
@@ -560,7 +565,7 @@ func (s *Server) answerView(r *http.Request, o ask.Opened) *answerView {
 	v.Lang = view.Language
 	v.W = answerWordsFor(v.Lang)
 	v.F = view.Words
-	v.Question = view.Question
+	v.Question, v.Edition = view.Question, o.Ask.Edition()
 	v.Title = firstOf(o.Ask.Short.Get(lang), view.Question)
 	if v.Company != "" {
 		v.Title += " · " + v.Company

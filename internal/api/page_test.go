@@ -115,7 +115,7 @@ func TestPagesAskOnce(t *testing.T) {
 				}
 				n[i] = c.n
 			}
-			if n[0] != n[1] || n[1] > 5 {
+			if n[0] != n[1] || n[1] > 6 {
 				t.Errorf("%s: %d queries for a few, %d for many", what, n[0], n[1])
 			}
 		}

@@ -33,14 +33,17 @@ func (s *Store) AnswerFor(ctx context.Context, tx *db.Tx, id string, v Value, by
 func (s *Store) Context(a Asked) Context { return s.context(a, In{}) }
 
 // place is where a code leads.
-type place struct{ org, ask, conversation, address string }
+type place struct {
+	org, ask, conversation, address string
+	stale                           int64
+}
 
 func (s *Store) find(ctx context.Context, code string) (place, error) {
 	if len(code) != CodeLength || !validCode(code) {
 		return place{}, ErrNoCode
 	}
 	var p place
-	err := s.DB.GlobalRow(ctx, db.LookupCode, `SELECT org, ask, conversation, address FROM ask_code WHERE code = $1`, code).Scan(&p.org, &p.ask, &p.conversation, &p.address)
+	err := s.DB.GlobalRow(ctx, db.LookupCode, `SELECT org, ask, conversation, address, stale FROM ask_code WHERE code = $1`, code).Scan(&p.org, &p.ask, &p.conversation, &p.address, &p.stale)
 	if errors.Is(err, db.ErrNoRows) || err == nil && p.ask == "" {
 		return place{}, ErrNoCode
 	}
@@ -74,7 +77,7 @@ func (s *Store) opened(ctx context.Context, q db.Querier, a Asked, p place) (Ope
 		return Opened{}, err
 	}
 	return Opened{Ask: a.Ask, State: string(a.State), Value: a.Value, AnsweredAt: a.AnsweredAt, AnsweredVia: a.AnsweredVia, AnsweredBy: a.AnsweredKind, Proving: a.Proving(), Correctable: a.State == Answered && s.Now().Before(a.CorrectUntil), Company: company, Language: a.Language,
-		ExpiresAt: a.ExpiresAt, Address: masked(addr.Value), Org: p.org}, nil
+		ExpiresAt: a.ExpiresAt, Address: masked(addr.Value), Org: p.org, Stale: p.stale == 1}, nil
 }
 
 // masked shows an address to whoever knows it, and to nobody else; numbers of accounts that nobody knows are left out.

@@ -7,7 +7,9 @@ package ask
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -351,3 +353,12 @@ type Outcome struct {
 
 // Sure is the confidence from which on an answer is taken. Below it the customer is asked again.
 const Sure = 0.8
+
+// Edition names the options of a question as they are now: free times may be replaced while somebody looks at them.
+func (a Ask) Edition() string {
+	h := fnv.New64a()
+	for _, o := range a.Options {
+		_, _ = h.Write([]byte(o.Key + "\n")) // never fails
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}

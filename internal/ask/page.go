@@ -20,6 +20,7 @@ type Opened struct {
 	ExpiresAt   time.Time
 	Address     string // to which the question went, masked
 	Org         string
+	Stale       bool // the options were replaced since the link was sent: its number means nothing
 }
 
 // PageReply is what the answer page sends: a Value where its fields have one, otherwise words as in any Reply. Files are

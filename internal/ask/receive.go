@@ -202,7 +202,8 @@ func orgOf(q db.Querier) string {
 // pressed deals with a native button.
 func (s *Store) pressed(ctx context.Context, tx *db.Tx, in In, code string, option int) (Result, error) {
 	var id, conv, address string
-	err := tx.Row(ctx, `SELECT ask, conversation, address FROM ask_code WHERE org = $1 AND code = $2`, code).Scan(&id, &conv, &address)
+	var stale int64
+	err := tx.Row(ctx, `SELECT ask, conversation, address, stale FROM ask_code WHERE org = $1 AND code = $2`, code).Scan(&id, &conv, &address, &stale)
 	if errors.Is(err, db.ErrNoRows) || (err == nil && address != in.Message.Address) {
 		return Result{}, nil // a button that we did not put there
 	}
@@ -218,6 +219,10 @@ func (s *Store) pressed(ctx context.Context, tx *db.Tx, in In, code string, opti
 	a, err := oneAsked(ctx, tx, `id = $2`+tx.ForUpdate(), id)
 	if err != nil {
 		return Result{}, err
+	}
+	if stale == 1 && option != PersonOption { // its number means another option by now: what was read on it counts
+		in.Payload = ""
+		return s.take(ctx, tx, a, in)
 	}
 	if _, own, _ := ParsePayload(in.Payload); own == PersonOption && a.State != Open {
 		return Result{What: Wants, Asked: Asked{Conversation: a.Conversation}}, nil
@@ -575,6 +580,9 @@ func (s *Store) gone(ctx context.Context, tx *db.Tx, a Asked, out Outcome, m con
 		return res, fmt.Errorf("offer other times: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `UPDATE ask SET definition = $3, updated_at = $4 WHERE org = $1 AND id = $2`, a.ID, string(def), db.Micro(s.Now())); err != nil {
+		return res, fmt.Errorf("offer other times: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `UPDATE ask_code SET stale = 1 WHERE org = $1 AND ask = $2`, a.ID); err != nil {
 		return res, fmt.Errorf("offer other times: %w", err)
 	}
 	if m.ID == "" { // by the page: it shows them itself

@@ -454,7 +454,7 @@ func (s *Store) page(code string) string {
 // PageURL is where a question can be answered without a login, "" if it was never put.
 func (s *Store) PageURL(ctx context.Context, q db.Querier, ask string) (string, error) {
 	var code string
-	err := q.Row(ctx, `SELECT code FROM ask_code WHERE org = $1 AND ask = $2 ORDER BY created_at DESC, code LIMIT 1`, ask).Scan(&code)
+	err := q.Row(ctx, `SELECT code FROM ask_code WHERE org = $1 AND ask = $2 ORDER BY stale, created_at DESC, code LIMIT 1`, ask).Scan(&code)
 	if errors.Is(err, db.ErrNoRows) {
 		return "", nil
 	}
@@ -531,7 +531,7 @@ func (s *Store) utterAgain(ctx context.Context, tx *db.Tx, g Saying, code, ask s
 }
 
 func codeFor(ctx context.Context, q db.Querier, ask, address string) (code string, err error) {
-	err = q.Row(ctx, `SELECT code FROM ask_code WHERE org = $1 AND ask = $2 AND address = $3 ORDER BY created_at DESC LIMIT 1`, ask, address).Scan(&code)
+	err = q.Row(ctx, `SELECT code FROM ask_code WHERE org = $1 AND ask = $2 AND address = $3 AND stale = 0 ORDER BY created_at DESC LIMIT 1`, ask, address).Scan(&code)
 	if errors.Is(err, db.ErrNoRows) {
 		return "", nil
 	}

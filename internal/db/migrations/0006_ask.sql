@@ -15,8 +15,9 @@ CREATE INDEX ask_message ON ask (org, message) WHERE message <> '';
 CREATE INDEX ask_answer ON ask (org, answered_message) WHERE answered_message <> '';
 CREATE INDEX ask_due ON ask (due_at) WHERE due_at > 0;
 CREATE UNIQUE INDEX ask_client ON ask (org, client_id, conversation) WHERE client_id <> '';
--- what opens a question without a login: in buttons, links and on paper. One for each question and address
-CREATE TABLE ask_code (org TEXT NOT NULL, code TEXT NOT NULL, ask TEXT NOT NULL, conversation TEXT NOT NULL, address TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (org, code)) {{clustered}};
+-- what opens a question without a login: in buttons, links and on paper. One for each question and address; stale: its
+-- buttons show options that were replaced since
+CREATE TABLE ask_code (org TEXT NOT NULL, code TEXT NOT NULL, ask TEXT NOT NULL, conversation TEXT NOT NULL, address TEXT NOT NULL, stale BIGINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, PRIMARY KEY (org, code)) {{clustered}};
 CREATE INDEX ask_code_find ON ask_code (code);
 CREATE INDEX ask_code_of ON ask_code (org, ask, address);
 -- calendars of free times
