@@ -8,11 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -364,28 +361,4 @@ func TestAnswerPageAway(t *testing.T) {
 	f.fail = fmt.Errorf("the database is away")
 	mustHave(t, visit(s, "GET", "/a/yesn2222yesn", nil), 503, "cannot be reached")
 	mustHave(t, visit(New(Options{Log: slog.New(slog.DiscardHandler), Now: time.Now}), "GET", "/a/yesn2222yesn", nil), 503)
-}
-
-// TestAnswerPageServe serves the questions above for a browser (web/test/answer.mjs): ANSWER_SERVE=127.0.0.1:0.
-func TestAnswerPageServe(t *testing.T) {
-	addr := os.Getenv("ANSWER_SERVE")
-	if addr == "" {
-		t.Skip("for browsers: set ANSWER_SERVE to an address")
-	}
-	s, _, _ := pageServer()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Println("serving http://" + l.Addr().String())
-	h := s.Handler()
-	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/reset" {
-			s.Answers = &askedHere{by: pageAsks()}
-			return
-		}
-		h.ServeHTTP(w, r)
-	})}
-	go func() { _, _ = io.Copy(io.Discard, os.Stdin); _ = srv.Close() }() // ends with whoever started it
-	_ = srv.Serve(l)
 }

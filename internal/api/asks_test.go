@@ -200,6 +200,8 @@ func TestAskButtons(t *testing.T) {
 			box := tg.Inbox()
 			return len(box) == 2 && strings.Contains(box[1].Text, "Nein")
 		})
+		tg.Write("doch: ja, passt")
+		h.eventually("it is changed in words, too", func() bool { return h.owner.get("/asks/"+a.str("id")).obj().str("value_text") == "Ja, passt" })
 		// Withdrawn questions take nothing.
 		b := h.owner.do("POST", "/conversations/"+r.str("id")+"/asks", map[string]any{"ask": yesNo(), "client_id": id()}).want(201).obj()
 		h.owner.do("POST", "/asks/"+b.str("id")+"/withdraw", nil).want(200)
@@ -335,6 +337,8 @@ func TestAskWhich(t *testing.T) {
 		tg.WaitFor(h.ctx(), 2)
 		tg.Write("ja")
 		h.eventually("asked which", func() bool { return len(tg.Inbox()) == 3 })
+		tg.Write("Ersatzwagen nein") // that is no choice, and no yes to it
+		h.eventually("asked again", func() bool { return len(tg.Inbox()) == 4 })
 		if !tg.Press("Auto waschen") {
 			t.Fatalf("no such button: %+v", tg.Inbox()[2])
 		}
@@ -344,8 +348,9 @@ func TestAskWhich(t *testing.T) {
 		}
 		// A quote says which.
 		third := put("Sollen wir die Reifen prüfen?", "Reifen")
-		box := tg.WaitFor(h.ctx(), 4)
-		tg.Reply(box[3].ID, "nein")
+		h.delivered(h.owner.get("/asks/"+third).obj().str("message_id"), "sent") // its id is known: nobody answers before they have read it
+		box := tg.WaitFor(h.ctx(), 5)
+		tg.Reply(box[4].ID, "nein")
 		h.asked(third, "answered")
 	})
 }

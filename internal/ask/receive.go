@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 		return Result{}, err
 	}
 	if len(open) == 0 {
+		if res, done, err := s.recent(ctx, tx, in); done || err != nil {
+			return res, err
+		}
 		return s.other(ctx, tx, in)
 	}
 	if len(open) == 1 {
@@ -100,7 +104,7 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 		if a.pending != nil { // a code is waited for: the newest question is that
 			return s.take(ctx, tx, a, in)
 		}
-		if r := s.resolve(a, in); r.Problem == "" {
+		if r := s.resolve(a, in); r.Problem == "" && (!strings.HasPrefix(a.Step, whichStep) || a.ID == open[0].ID) {
 			fits = append(fits, a)
 		} else if r.Problem == Person {
 			return s.take(ctx, tx, a, in)
@@ -114,6 +118,41 @@ func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 	}
 	return s.which(ctx, tx, fits, in)
 }
+
+// recent looks whether a few words change, or come too late for, the question that was closed last here: "doch nein", "ja"
+// a minute after the deadline. done is false if they have nothing to do with it.
+func (s *Store) recent(ctx context.Context, tx *db.Tx, in In) (Result, bool, error) {
+	text := Said(in.Message)
+	if in.Threaded || text == "" || len([]rune(text)) > shortReply {
+		return Result{}, false, nil
+	}
+	last, err := list(ctx, tx, `conversation = $2 AND state IN ('answered', 'expired') AND updated_at > $3 ORDER BY id DESC LIMIT 1`+tx.ForUpdate(), in.Message.Conversation, s.Now().Add(-staffCorrect).UnixMicro())
+	if err != nil || len(last) == 0 || last[0].Ask.Kind == Text || strings.HasPrefix(last[0].Step, whichStep) {
+		return Result{}, false, err
+	}
+	a := last[0]
+	if a.Instance != "" && a.State == Answered && !s.Now().Before(a.CorrectUntil) {
+		return Result{}, false, nil // the dialog went on: it knows what to do with words
+	}
+	before, _, err := conversation.Messages(ctx, tx, in.Message.Conversation, "", 2)
+	if err != nil {
+		return Result{}, false, err
+	}
+	if len(before) == 2 && !before[0].In && before[0].ID != a.Message && before[0].Author != channel.Machine {
+		return Result{}, false, nil // a colleague has written since: that is what they answer
+	}
+	in.Message.Text, in.Message.QuotedFrom = strings.TrimSpace(changes.ReplaceAllString(text, "")), 0
+	out := s.resolve(a, in)
+	if out.Problem != "" || a.State == Answered && a.AnsweredKind == "customer" && equal(a.Value, out.Value) {
+		return Result{}, false, nil
+	}
+	by := answerer{kind: "customer", via: string(in.Message.ChannelKind), id: a.Customer, name: in.Message.AuthorName, message: in.Message.ID}
+	res, err := s.late(ctx, tx, a, out, by, in)
+	return res, true, err
+}
+
+// changes begins a sentence that changes an answer.
+var changes = regexp.MustCompile(`(?i)^(?:(?:ach|oh|äh|sorry|moment|halt|korrektur|entschuldigung|doch|actually|wait|correction|i meant|ich meinte|lieber)[ ,:.!]+)+`)
 
 // other looks among the customer's other conversations: a question that went out by mail may be answered in a chat that
 // was there before. Only a few words that answer exactly one of them for sure are taken, and none that may as well be
@@ -288,6 +327,18 @@ func Said(m conversation.Message) string {
 		t = strings.Join(lines[:i], "\n")
 		break
 	}
+	if strings.TrimSpace(t) == "" { // written below what is quoted, or between
+		var own []string
+		all := strings.Split(m.Text, "\n")
+		for i, line := range all {
+			quoted := strings.HasPrefix(line, ">")
+			announces := strings.HasSuffix(strings.TrimSpace(line), ":") && i+1 < len(all) && strings.HasPrefix(all[i+1], ">")
+			if !quoted && !announces {
+				own = append(own, line)
+			}
+		}
+		t = strings.Join(own, "\n")
+	}
 	if i := strings.Index(t, "\n-- \n"); i >= 0 { // RFC 3676 §4.3
 		t = t[:i]
 	}
@@ -356,7 +407,7 @@ func (s *Store) take(ctx context.Context, tx *db.Tx, a Asked, in In) (Result, er
 	case Person:
 		res.What = Wants
 		if a.Instance == "" { // staff asked: the conversation waits for them anyway
-			return res, s.end(ctx, tx, &a, Handed)
+			return res, errors.Join(s.end(ctx, tx, &a, Handed), s.reply(ctx, tx, in.Message, a.Language, personReads))
 		}
 		return res, s.then(ctx, tx, a, res)
 	default:
@@ -376,11 +427,14 @@ func (s *Store) missed(ctx context.Context, tx *db.Tx, a Asked, res Result, in I
 		res.Asked = a
 		return s.then(ctx, tx, a, res)
 	}
-	if strings.HasPrefix(a.Step, whichStep) { // the customer goes on otherwise: a person reads it
-		return s.end(ctx, tx, &a, Handed)
+	if strings.HasPrefix(a.Step, whichStep) && a.Tries > 1 { // the customer goes on otherwise
+		return errors.Join(s.end(ctx, tx, &a, Handed), s.reply(ctx, tx, in.Message, a.Language, personReads))
 	}
 	// A colleague asked. What looks like a try at an answer is helped once; what is a letter is the colleague's to read.
 	text := Said(in.Message)
+	if a.Tries == 2 && in.Payload == "" && len([]rune(text)) <= shortReply {
+		return s.reply(ctx, tx, in.Message, a.Language, personReads)
+	}
 	if a.Tries > 1 || in.Payload == "" && len(in.Files) == 0 && (len([]rune(text)) > shortReply || strings.Contains(text, "?")) {
 		return nil
 	}
@@ -619,6 +673,10 @@ func pick(language, de, en string) string {
 		return de
 	}
 	return en
+}
+
+func personReads(language string) string {
+	return pick(language, "Ein Mensch liest das und antwortet Ihnen hier.", "A person reads this and answers you here.")
 }
 
 func weakWords(language string) string {

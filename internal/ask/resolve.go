@@ -20,6 +20,9 @@ func Resolve(a Ask, r Reply, c Context) Outcome {
 	}
 	o := a.resolve(&r, &c)
 	if o.Problem == "" {
+		if r.Payload == "" && !o.Value.Skipped && a.refuses(body(strings.TrimSpace(r.Text)), o.Value, c.Language) {
+			o.Confidence = 0.5
+		}
 		if o.Confidence < Sure {
 			o = Outcome{Problem: Unclear, Confidence: o.Confidence, Reading: o.Reading, Candidates: []Value{o.Value}}
 		} else if err := a.CheckValue(o.Value, c); err != nil {

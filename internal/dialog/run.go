@@ -410,7 +410,7 @@ func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effe
 		switch {
 		case e.Say != nil && e.Say.Ask == nil && n+1 < len(effects) && effects[n+1].Hand != nil && effects[n+1].Hand.Why != "planned":
 			// That a person takes over is said below, where it is known who.
-			introduce = e.Say.Introduce
+			introduce, spoke = e.Say.Introduce, false
 		case e.Say != nil:
 			if !w.ok {
 				if first {
@@ -428,8 +428,9 @@ func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effe
 				hand = &HandOut{Why: "error", Note: err.Error()}
 			case err != nil:
 				return i, err
+			default:
+				spoke = true
 			}
-			spoke = true
 		case e.Call != nil:
 			i.calling, i.DueAt = e.Call, s.Now()
 		case e.Hand != nil:
