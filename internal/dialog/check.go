@@ -1216,6 +1216,16 @@ func (c *checker) silence(a *analysis) {
 func (c *checker) program(p *Program) []Finding {
 	a := c.analyse(p)
 	out := slices.Clone(a.findings)
+	if len(p.Start) > 0 {
+		for i := range p.Inputs {
+			if in := &p.Inputs[i]; in.Default == nil {
+				at := p.at("inputs." + strconv.Itoa(i))
+				out = append(out, Finding{Rule: "start", Dialog: p.Key, File: p.file, Line: at.line, Column: at.column,
+					Message: c.f("customers begin it by a word, but nobody gives them %s then", "Kunden beginnen ihn mit einem Wort, aber %s gibt dann niemand", c.quote(in.Name)),
+					Remedy:  c.f("give it a default, ask for it in a step, or take out start:", "geben Sie einen Vorgabewert, fragen Sie danach in einem Schritt, oder nehmen Sie start: heraus")})
+			}
+		}
+	}
 	if len(p.Steps) > 0 {
 		out = append(out, c.onMedia(a)...)
 	}
