@@ -349,6 +349,16 @@ func TestResolveHeedsNegation(t *testing.T) {
 			}
 		}
 	}
+	// "no" stands in "November", "ne" in "Donnerstag": those are none of the day's own words.
+	for _, language := range []string{"de", "en"} {
+		for _, text := range []string{"Thursday no", "Thursday, no", "Donnerstag nein", "Donnerstag nö", "Donnerstag ne"} {
+			c := at(t)
+			c.Language = language
+			if got := Resolve(Ask{Kind: Date}, Reply{Text: text}, c); got.Problem == "" {
+				t.Errorf("%s: %q is %+v", language, text, got.Value)
+			}
+		}
+	}
 }
 
 func FuzzResolve(f *testing.F) {
