@@ -773,7 +773,7 @@ func (c *checker) texts(a *analysis) {
 
 // reach finds the shortest way to each step, and the steps that nothing leads to.
 func (c *checker) reach(a *analysis) {
-	a.prev, a.reached = a.ways(func(edge) bool { return true })
+	a.prev, a.reached = a.ways(func(int, edge) bool { return true })
 	if slices.ContainsFunc(a.findings, func(f Finding) bool { return f.Rule == "target" }) {
 		return // what does not exist may have been meant to lead there
 	}
@@ -784,8 +784,8 @@ func (c *checker) reach(a *analysis) {
 	}
 }
 
-// ways walks from the start, breadth first, along the edges that may be taken.
-func (a *analysis) ways(may func(edge) bool) ([]back, []bool) {
+// ways walks from the start, breadth first, along the edges that may be taken (each out of a step).
+func (a *analysis) ways(may func(int, edge) bool) ([]back, []bool) {
 	prev := make([]back, len(a.p.Steps))
 	seen := make([]bool, len(a.p.Steps))
 	seen[0], prev[0] = true, back{from: -1}
@@ -794,7 +794,7 @@ func (a *analysis) ways(may func(edge) bool) ([]back, []bool) {
 		i := queue[0]
 		queue = queue[1:]
 		for _, e := range a.edges[i] {
-			if e.to >= 0 && !seen[e.to] && may(e) {
+			if e.to >= 0 && !seen[e.to] && may(i, e) {
 				seen[e.to] = true
 				prev[e.to] = back{i, e}
 				queue = append(queue, e.to)
@@ -892,7 +892,7 @@ func (c *checker) loop(a *analysis) {
 
 // passes reports whether there is a way from the start to an end that no answer of a customer is needed for.
 func (a *analysis) passes() bool {
-	_, seen := a.ways(func(e edge) bool { return !e.choice })
+	_, seen := a.ways(func(_ int, e edge) bool { return !e.choice })
 	for i, ok := range seen {
 		if !ok {
 			continue
@@ -1408,23 +1408,7 @@ func (c *checker) waysOn(a *analysis, g group) ([]back, []bool) {
 		}
 		taken[i] = may
 	}
-	prev := make([]back, len(a.p.Steps))
-	seen := make([]bool, len(a.p.Steps))
-	seen[0], prev[0] = true, back{from: -1}
-	queue := []int{0}
-	for len(queue) > 0 {
-		i := queue[0]
-		queue = queue[1:]
-		for _, e := range a.edges[i] {
-			if e.to < 0 || seen[e.to] || (e.what == chooses && !taken[i][e.index]) {
-				continue
-			}
-			seen[e.to] = true
-			prev[e.to] = back{i, e}
-			queue = append(queue, e.to)
-		}
-	}
-	return prev, seen
+	return a.ways(func(i int, e edge) bool { return e.what != chooses || taken[i][e.index] })
 }
 
 var sampleTime = time.Date(2026, 11, 26, 14, 30, 0, 0, time.UTC)
@@ -1480,23 +1464,10 @@ func (c *checker) rendering(s *Step, r ask.Rendered, p ask.RenderProblem) (rule,
 
 // firstWords are the steps that may be the first to speak: the machine introduces itself there.
 func (a *analysis) firstWords() []bool {
-	out := make([]bool, len(a.p.Steps))
-	seen := make([]bool, len(a.p.Steps))
-	queue := []int{0}
-	seen[0] = true
-	for len(queue) > 0 {
-		i := queue[0]
-		queue = queue[1:]
-		if s := &a.p.Steps[i]; s.Say != nil || s.Ask != nil {
-			out[i] = true
-			continue
-		}
-		for _, e := range a.edges[i] {
-			if e.to >= 0 && !seen[e.to] {
-				seen[e.to] = true
-				queue = append(queue, e.to)
-			}
-		}
+	speaks := func(i int) bool { return a.p.Steps[i].Say != nil || a.p.Steps[i].Ask != nil }
+	_, out := a.ways(func(i int, _ edge) bool { return !speaks(i) })
+	for i := range out {
+		out[i] = out[i] && speaks(i)
 	}
 	return out
 }

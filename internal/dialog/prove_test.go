@@ -185,7 +185,7 @@ func (a *author) write(key string, size int) *Program {
 		an := &analysis{p: p}
 		an.c, _ = compileProgram(p, c.types, func(site, *expressionError) {})
 		c.graph(an)
-		_, seen := an.ways(func(edge) bool { return true })
+		_, seen := an.ways(func(int, edge) bool { return true })
 		if !slices.Contains(seen, false) {
 			return p
 		}
