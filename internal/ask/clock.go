@@ -3,6 +3,7 @@ package ask
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -442,6 +443,16 @@ func clockPrefix(s string) bool {
 }
 
 var oclocks = set(`uhr|oclock|o clock|hrs|hours|h|uhrzeit`)
+
+// defaultZone is DefaultZone, or what comes near it on a machine without time zones.
+func defaultZone() *time.Location {
+	if z := location(DefaultZone); z != nil {
+		return z
+	}
+	return time.FixedZone("CET", 3600)
+}
+
+var loadedZones sync.Map // name → *time.Location; only names that exist are kept
 
 // location loads a zone; "" and unknown ones are nil.
 func location(name string) *time.Location {

@@ -5,11 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
-
-var loadedZones sync.Map // name → *time.Location
 
 var months = func() *phrases[time.Month] {
 	p := &phrases[time.Month]{}
@@ -209,10 +206,7 @@ func (a *Ask) zone(c *Context) *time.Location {
 	if c.Zone != nil {
 		return c.Zone
 	}
-	if l := location("Europe/Berlin"); l != nil {
-		return l
-	}
-	return time.UTC
+	return defaultZone()
 }
 
 var dateFillers = set(`um|den|der|die|das|dem|am|an|on|at|the|of|vom|im|in|gegen|ab|bis|vor|nach|by|from|after|before|bin|geboren|born|geburtstag|birthday|geburtsdatum|spätestens|punkt|clock|uhr|oclock|gegen|vormittag|datum|genau|passierte|passiert|war|ist|happened|es|it|was|dann|about|approx|h|n chr|treffen|abholen|vorbeikommen|komme|kommen|vorbei|bringe|hole|hol|ab|termin|in der|da|zeit|lieber|früher|einen|wünsche|wunschtermin|würde|mir|mich|uns|ich|wir|sie|ihnen|bei|zu|zum|abgeholt|gerne|würde ich|s|st|nd|rd|th|z|wäre|sein|besuch|auto|einem|einer|eine|next available`)

@@ -561,30 +561,16 @@ func firstLine(s string) string {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) }
 
-// zoneOf gives the time zone in which times are shown.
+// zoneOf gives the time zone in which times are shown: the one of that name, the ask's, or the default.
 func zoneOf(a *Ask, name string) *time.Location {
 	if name == "" && a != nil {
 		name = a.Zone
 	}
-	if name == "" {
-		name = "Europe/Berlin"
+	if z := location(name); z != nil {
+		return z
 	}
-	if z, ok := zones.Load(name); ok {
-		return z.(*time.Location)
-	}
-	z, err := time.LoadLocation(name)
-	if err != nil {
-		if name == "Europe/Berlin" {
-			z = time.FixedZone("CET", 3600)
-		} else {
-			return zoneOf(nil, "")
-		}
-	}
-	zones.Store(name, z)
-	return z
+	return defaultZone()
 }
-
-var zones sync.Map // IANA name → *time.Location; only names that exist are kept
 
 // pageCapabilities are those of the answer page.
 var pageCapabilities = &channel.Capabilities{Forms: true, Upload: true, Links: true}

@@ -16,7 +16,7 @@ import (
 // verdicts from bad to good, or the number itself; an optional ask has one more behind its last, to leave it out.
 func Resolve(a Ask, r Reply, c Context) Outcome {
 	if c.Zone == nil {
-		c.Zone = location("Europe/Berlin")
+		c.Zone = defaultZone()
 	}
 	o := a.resolve(&r, &c)
 	if o.Problem == "" {
