@@ -12,8 +12,7 @@ type sentences struct {
 	introduce, introduceSpoken [2]string
 	person                     string // on media where one types
 	personSpoken               string
-	personPaper                string // a box to tick
-	personPaperAt              [2]string
+	personPaper                string    // a box to tick
 	personAt                   [2]string // a telephone number
 	personPage                 string
 	personButton               string
@@ -54,7 +53,6 @@ type sentences struct {
 	numberFrom    string
 	numberTo      string
 	numberUnit    string
-	whole         string
 	date          string
 	datePast      string // an example for days that lie behind
 	dateTime      string
@@ -107,7 +105,6 @@ var sentencesDE = sentences{
 	person:          "Schreiben Sie „Mensch“, wenn Sie mit einer Person sprechen möchten.",
 	personSpoken:    "Drücken Sie 0, um mit einem Menschen zu sprechen.",
 	personPaper:     "Bitte rufen Sie mich an",
-	personPaperAt:   [2]string{"Lieber mit einem Menschen sprechen? Rufen Sie uns an: ", ""},
 	personAt:        [2]string{"Einen Menschen erreichen Sie unter ", "."},
 	personPage:      "Über den Link erreichen Sie auch einen Menschen.",
 	personButton:    "Mensch",
@@ -149,7 +146,6 @@ var sentencesDE = sentences{
 	numberFrom:    " ab ",
 	numberTo:      " bis höchstens ",
 	numberUnit:    " in ",
-	whole:         "Ganze Zahlen genügen.",
 	date:          "Zum Beispiel „3. Mai“ oder „nächsten Dienstag“.",
 	datePast:      "Zum Beispiel „3. Mai“ oder „letzten Dienstag“.",
 	dateTime:      "Zum Beispiel „3. Mai um 14:30“ oder „übermorgen um halb drei“.",
@@ -202,7 +198,6 @@ var sentencesSimple = sentencesWith(sentencesDE, func(s *sentences) {
 	s.introduceSpoken = [2]string{"Hier spricht ein Computer. Der Computer gehört zu: ", "."}
 	s.person = "Möchten Sie mit einem Menschen sprechen? Dann schreiben Sie: „Mensch“."
 	s.personSpoken = "Möchten Sie mit einem Menschen sprechen? Dann drücken Sie die 0."
-	s.personPaperAt = [2]string{"Möchten Sie mit einem Menschen sprechen? Dann rufen Sie an: ", ""}
 	s.personAt = [2]string{"Möchten Sie mit einem Menschen sprechen? Dann rufen Sie an: ", "."}
 	s.personPage = "Auf der Internet-Seite erreichen Sie auch einen Menschen."
 	s.skip = "Sie müssen nicht antworten. Dann schreiben Sie: „weiter“."
@@ -232,7 +227,6 @@ var sentencesSimple = sentencesWith(sentencesDE, func(s *sentences) {
 	s.prefilled = "Klicken Sie auf eine Antwort. Dann klicken Sie auf der nächsten Seite noch 1 Mal."
 	s.number = "Bitte schreiben Sie eine Zahl"
 	s.numberTo = " bis "
-	s.whole = "Bitte ohne Komma."
 	s.date = "Zum Beispiel: „3. Mai“."
 	s.datePast = s.date
 	s.dateTime = "Zum Beispiel: „3. Mai um 14:30“."
@@ -274,7 +268,6 @@ var sentencesEN = sentences{
 	person:          "Write “person” if you would like to talk to a person.",
 	personSpoken:    "Press 0 to talk to a person.",
 	personPaper:     "Please call me",
-	personPaperAt:   [2]string{"Would you rather talk to a person? Call us: ", ""},
 	personAt:        [2]string{"You can reach a person at ", "."},
 	personPage:      "You can also reach a person by the link.",
 	personButton:    "Person",
@@ -316,7 +309,6 @@ var sentencesEN = sentences{
 	numberFrom:    " of at least ",
 	numberTo:      " of at most ",
 	numberUnit:    " in ",
-	whole:         "Whole numbers will do.",
 	date:          "For example “3 May” or “next Tuesday”.",
 	datePast:      "For example “3 May” or “last Tuesday”.",
 	dateTime:      "For example “3 May at 2:30 pm” or “tomorrow at 9”.",
