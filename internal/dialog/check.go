@@ -79,16 +79,11 @@ type once struct {
 }
 
 func newChecker(programs []*Program, media map[channel.Kind]channel.Medium, o CheckOptions) *checker {
-	c := &checker{tongue: speak(o.Language), o: o, media: media, newest: map[string]*Program{}, cyclic: map[string]bool{}, deep: map[string]int{}, known: map[*Program]*once{}}
+	c := &checker{tongue: speak(o.Language), o: o, media: media, newest: newestOf(programs), cyclic: map[string]bool{}, deep: map[string]int{}, known: map[*Program]*once{}}
 	for k := range media {
 		c.kinds = append(c.kinds, k)
 	}
 	slices.Sort(c.kinds)
-	for _, p := range programs {
-		if old := c.newest[p.Key]; old == nil || old.Version < p.Version {
-			c.newest[p.Key] = p
-		}
-	}
 	c.types = newTyper(func(key string) *Program { return c.newest[key] })
 	// Who calls itself? Depth-first, each dialog once.
 	state := map[string]int{}
@@ -133,25 +128,20 @@ func (c *checker) together(programs []*Program) []Finding {
 	for _, p := range programs {
 		v := version{p.Key, p.Version}
 		if first := seen[v]; first != nil {
-			at := p.at("dialog")
-			out = append(out, Finding{Rule: "structure", Dialog: p.Key, File: p.file, Line: at.line, Column: at.column,
-				Message: c.f("there is another dialog %s%s", "es gibt noch einen Dialog %s%s", c.quote(p.Key), in(first.file)), Remedy: c.f("give one of them another key", "geben Sie einem einen anderen Schlüssel")})
+			out = append(out, p.finding("structure", -1, "dialog", c.f("there is another dialog %s%s", "es gibt noch einen Dialog %s%s", c.quote(p.Key), in(first.file)), c.f("give one of them another key", "geben Sie einem einen anderen Schlüssel")))
 		}
 		seen[v] = p
 		if p != c.newest[p.Key] {
 			continue
 		}
 		for i, w := range p.Start {
-			at := p.at("start." + strconv.Itoa(i))
+			path := "start." + strconv.Itoa(i)
 			key := strings.ToLower(strings.Join(strings.Fields(w), " "))
-			f := Finding{Dialog: p.Key, File: p.file, Line: at.line, Column: at.column}
 			if ask.WantsPerson(w, "de") {
-				f.Rule, f.Message, f.Remedy = "person", c.f("%s asks for a person and must not start a dialog", "%s ruft nach einem Menschen und darf keinen Dialog starten", c.quote(w)), c.f("take another word", "nehmen Sie ein anderes Wort")
-				out = append(out, f)
+				out = append(out, p.finding("person", -1, path, c.f("%s asks for a person and must not start a dialog", "%s ruft nach einem Menschen und darf keinen Dialog starten", c.quote(w)), c.f("take another word", "nehmen Sie ein anderes Wort")))
 			}
 			if other := words[key]; other != nil && other != p {
-				f.Rule, f.Message, f.Remedy = "structure", c.f("%s starts the dialog %s too", "%s startet auch den Dialog %s", c.quote(w), c.quote(other.Key)), c.f("give each dialog words of its own", "geben Sie jedem Dialog eigene Wörter")
-				out = append(out, f)
+				out = append(out, p.finding("structure", -1, path, c.f("%s starts the dialog %s too", "%s startet auch den Dialog %s", c.quote(w), c.quote(other.Key)), c.f("give each dialog words of its own", "geben Sie jedem Dialog eigene Wörter")))
 			}
 			words[key] = p
 		}
@@ -277,12 +267,7 @@ func (c *checker) sub(key string) *analysis {
 }
 
 func (a *analysis) bad(rule string, step int, path, message, remedy string) *Finding {
-	at := a.p.at(path)
-	f := Finding{Rule: rule, Dialog: a.p.Key, File: a.p.file, Line: at.line, Column: at.column, Message: message, Remedy: remedy}
-	if step >= 0 {
-		f.Step = a.p.Steps[step].ID
-	}
-	a.findings = append(a.findings, f)
+	a.findings = append(a.findings, a.p.finding(rule, step, path, message, remedy))
 	return &a.findings[len(a.findings)-1]
 }
 
@@ -1219,10 +1204,9 @@ func (c *checker) program(p *Program) []Finding {
 	if len(p.Start) > 0 {
 		for i := range p.Inputs {
 			if in := &p.Inputs[i]; in.Default == nil {
-				at := p.at("inputs." + strconv.Itoa(i))
-				out = append(out, Finding{Rule: "start", Dialog: p.Key, File: p.file, Line: at.line, Column: at.column,
-					Message: c.f("customers begin it by a word, but nobody gives them %s then", "Kunden beginnen ihn mit einem Wort, aber %s gibt dann niemand", c.quote(in.Name)),
-					Remedy:  c.f("give it a default, ask for it in a step, or take out start:", "geben Sie einen Vorgabewert, fragen Sie danach in einem Schritt, oder nehmen Sie start: heraus")})
+				out = append(out, p.finding("start", -1, "inputs."+strconv.Itoa(i),
+					c.f("customers begin it by a word, but nobody gives them %s then", "Kunden beginnen ihn mit einem Wort, aber %s gibt dann niemand", c.quote(in.Name)),
+					c.f("give it a default, ask for it in a step, or take out start:", "geben Sie einen Vorgabewert, fragen Sie danach in einem Schritt, oder nehmen Sie start: heraus")))
 			}
 		}
 	}
@@ -1293,8 +1277,8 @@ func (c *checker) onMedia(a *analysis) []Finding {
 				return
 			}
 			told[key] = len(out)
-			place := a.p.at(path)
-			f := Finding{Rule: rule, Dialog: a.p.Key, Step: a.p.Steps[key.step].ID, File: a.p.file, Line: place.line, Column: place.column, Kind: g.kinds[0], Language: language, Remedy: remedy}
+			f := a.p.finding(rule, key.step, path, "", remedy)
+			f.Kind, f.Language = g.kinds[0], language
 			f.Story = c.story(a, prev, key.step, c.title(g.kinds[0]))
 			out, kinds, messages = append(out, f), append(kinds, slices.Clone(g.kinds)), append(messages, message)
 		}

@@ -74,6 +74,16 @@ func (p *Program) at(path string) place {
 	return p.places[""]
 }
 
+// finding is one at a path of the program; step -1 = not at a step.
+func (p *Program) finding(rule string, step int, path, message, remedy string) Finding {
+	at := p.at(path)
+	f := Finding{Rule: rule, Dialog: p.Key, File: p.file, Line: at.line, Column: at.column, Message: message, Remedy: remedy}
+	if step >= 0 {
+		f.Step = p.Steps[step].ID
+	}
+	return f
+}
+
 // tongue writes findings in German or English.
 type tongue bool
 

@@ -142,12 +142,7 @@ func Compile(programs []*Program) (*Machine, []Finding) { return CompileIn("en",
 // CompileIn is Compile with findings in a language.
 func CompileIn(language string, programs []*Program) (*Machine, []Finding) {
 	t := speak(language)
-	newest := map[string]*Program{}
-	for _, p := range programs {
-		if old := newest[p.Key]; old == nil || old.Version < p.Version {
-			newest[p.Key] = p
-		}
-	}
+	newest := newestOf(programs)
 	m := &Machine{programs: map[string]map[int64]*compiled{}, newest: map[string]*compiled{}}
 	var findings []Finding
 	ty := newTyper(func(key string) *Program { return newest[key] })
@@ -157,8 +152,7 @@ func CompileIn(language string, programs []*Program) (*Machine, []Finding) {
 			findings = append(findings, t.expressionFinding(p, ty, s, err))
 		})
 		if len(p.Steps) == 0 {
-			at := p.at("")
-			findings = append(findings, Finding{Rule: "structure", Dialog: p.Key, File: p.file, Line: at.line, Column: at.column, Message: t.f("there are no steps", "es gibt keine Schritte"), Remedy: t.f("add steps", "fügen Sie Schritte hinzu")})
+			findings = append(findings, p.finding("structure", -1, "", t.f("there are no steps", "es gibt keine Schritte"), t.f("add steps", "fügen Sie Schritte hinzu")))
 		}
 		if len(findings) > n {
 			continue
@@ -176,18 +170,12 @@ func CompileIn(language string, programs []*Program) (*Machine, []Finding) {
 
 // expressionFinding says what is wrong with an expression, at its place in the file.
 func (t tongue) expressionFinding(p *Program, ty *typer, s site, err *expressionError) Finding {
-	f := Finding{Rule: "expression", Dialog: p.Key, File: p.file, Language: s.language}
-	if s.step >= 0 {
-		f.Step = p.Steps[s.step].ID
-	}
-	at := p.at(s.path)
-	f.Line, f.Column = at.line, at.column
-	what := t.f("the expression %s is wrong: %s", "der Ausdruck %s ist falsch: %s", t.quote(clip(s.text, 60)), err.message)
-	f.Remedy = t.f("see the reference of expressions in docs/handbook-dialogs.md", "siehe die Übersicht der Ausdrücke in docs/handbook-dialogs.md")
+	f := p.finding("expression", s.step, s.path, t.f("the expression %s is wrong: %s", "der Ausdruck %s ist falsch: %s", t.quote(clip(s.text, 60)), err.message), t.f("see the reference of expressions in docs/handbook-dialogs.md", "siehe die Übersicht der Ausdrücke in docs/handbook-dialogs.md"))
+	f.Language = s.language
 	switch {
 	case err.unknown != "":
 		f.Rule = "variable"
-		what = t.f("%s uses %s, which nothing sets", "%s benutzt %s, was nirgends gesetzt wird", t.quote(clip(s.text, 60)), t.quote(err.unknown))
+		f.Message = t.f("%s uses %s, which nothing sets", "%s benutzt %s, was nirgends gesetzt wird", t.quote(clip(s.text, 60)), t.quote(err.unknown))
 		vars, _ := typesOf(p, ty, nil)
 		names := sorted(vars)
 		for name := range builtins {
@@ -199,10 +187,9 @@ func (t tongue) expressionFinding(p *Program, ty *typer, s site, err *expression
 		f.Remedy = t.f("the types do not go together: int(x), double(x), string(x), timestamp(x) change them", "die Typen passen nicht zusammen: int(x), double(x), string(x), timestamp(x) wandeln um")
 	case strings.Contains(err.message, "not closed"):
 		f.Rule = "syntax"
-		what = t.f("%s: {{ is not closed by }}", "%s: {{ ist nicht mit }} geschlossen", t.quote(clip(s.text, 60)))
+		f.Message = t.f("%s: {{ is not closed by }}", "%s: {{ ist nicht mit }} geschlossen", t.quote(clip(s.text, 60)))
 		f.Remedy = t.f("write {{ name }}; two braces as text are {{ '{{' }}", "schreiben Sie {{ name }}; zwei Klammern als Text sind {{ '{{' }}")
 	}
-	f.Message = what
 	return f
 }
 
@@ -545,7 +532,7 @@ func (r *run) unclear(o ask.Outcome) {
 			r.broken()
 			return
 		}
-		r.say(ask.Say{Ask: a, Again: reAsk(a, o, r.language(c))}, step.Late)
+		r.say(ask.Say{Ask: a, Again: ask.ReAsk(*a, o, r.language(c))}, step.Late)
 		return
 	}
 	r.s.Misses = 0

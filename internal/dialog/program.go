@@ -26,6 +26,17 @@ type Program struct {
 	places map[string]place // path ("steps.3.ask.text.de") → where it stands in file
 }
 
+// newestOf gives the newest version of each dialog, by key.
+func newestOf(programs []*Program) map[string]*Program {
+	out := map[string]*Program{}
+	for _, p := range programs {
+		if old := out[p.Key]; old == nil || old.Version < p.Version {
+			out[p.Key] = p
+		}
+	}
+	return out
+}
+
 // Variable is an input. Types are those of package ask's kinds, and "text" for anything else.
 type Variable struct {
 	Name    string    `json:"name" yaml:"name"` // [a-z][a-z0-9_]*

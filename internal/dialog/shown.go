@@ -17,11 +17,6 @@ func showAnswer(a *ask.Ask, v ask.Value, language string, zone *time.Location) s
 	return v.Show(q, language)
 }
 
-// reAsk says why an answer was not understood, and how to answer.
-func reAsk(a *ask.Ask, o ask.Outcome, language string) string {
-	return ask.ReAsk(*a, o, language)
-}
-
 // askFault is one thing that is wrong with a question's definition, and where in it.
 type askFault struct{ path, message, remedy string }
 
