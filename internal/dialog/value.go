@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -99,13 +98,8 @@ func encode(b *bytes.Buffer, v any) error {
 		b.WriteByte(']')
 		return nil
 	case map[string]any:
-		keys := make([]string, 0, len(x))
-		for k := range x {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
 		b.WriteByte('{')
-		for i, k := range keys {
+		for i, k := range sorted(x) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
@@ -432,13 +426,8 @@ func showPlain(v any, language string, zone *time.Location) string {
 		}
 		return strings.Join(parts, ", ")
 	case map[string]any:
-		keys := make([]string, 0, len(x))
-		for k := range x {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		parts := make([]string, 0, len(keys))
-		for _, k := range keys {
+		parts := make([]string, 0, len(x))
+		for _, k := range sorted(x) {
 			if x[k] != nil && x[k] != "" {
 				parts = append(parts, showPlain(x[k], language, zone))
 			}
