@@ -290,6 +290,16 @@ func TestAskPage(t *testing.T) {
 			t.Errorf("person: %d\n%.500s", status, body)
 		}
 		h.asked(c.str("id"), "handed")
+		page(t, "POST", u, url.Values{"person": {"1"}}) // pressed twice is said once
+		wants := 0
+		for _, m := range h.owner.messages(r.str("id")) {
+			if strings.Contains(m.str("text"), "mit einem Menschen sprechen") && m.str("direction") == "in" {
+				wants++
+			}
+		}
+		if wants != 1 {
+			t.Errorf("said %d times", wants)
+		}
 	})
 }
 

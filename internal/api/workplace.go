@@ -610,13 +610,10 @@ func (s *Server) values(ctx context.Context, conversationID, customerID string) 
 			return nil, err
 		}
 	}
-	name := c.Name
-	if last, first, ok := strings.Cut(name, ","); ok { // "Yıldız, Ayşe"
-		name = strings.TrimSpace(first) + " " + strings.TrimSpace(last)
-	}
+	name, first, last := customer.SplitName(c.Name)
 	v["customer.name"] = name
-	if parts := strings.Fields(name); len(parts) > 1 && !strings.Contains(name, "@") {
-		v["customer.first_name"], v["customer.last_name"] = strings.Join(parts[:len(parts)-1], " "), parts[len(parts)-1]
+	if first != "" {
+		v["customer.first_name"], v["customer.last_name"] = first, last
 	}
 	if !strings.Contains(name, "@") { // whether somebody is a Frau or a Herr is not guessed from a first name
 		hello := "Guten Tag "

@@ -249,7 +249,7 @@ func (s *Store) personByPage(ctx context.Context, tx *db.Tx, a Asked, p place) (
 	if err != nil {
 		return a, err
 	}
-	if a.State == Handed && s.Now().Sub(a.AnsweredAt) < time.Minute { // pressed twice
+	if a.State == Handed && s.Now().Sub(a.UpdatedAt) < time.Minute { // pressed twice
 		return a, nil
 	}
 	if _, err := s.spoken(ctx, tx, a, addr, pick(a.Language, "Ich möchte mit einem Menschen sprechen.", "I would like to talk to a person."), nil); err != nil {

@@ -135,8 +135,9 @@ func DropTime(ctx context.Context, tx *db.Tx, calendar, id string) error {
 	return ErrBooked
 }
 
-// offer fills the options of a slot question with free times: the next ones, spread over days.
-func (s *Store) offer(ctx context.Context, q db.Querier, a Ask, now time.Time) ([]Option, error) {
+// Offer gives the options of a slot question: the next free times of its calendar, spread over days.
+func (s *Store) Offer(ctx context.Context, q db.Querier, a Ask) ([]Option, error) {
+	now := s.Now()
 	days := a.Days
 	if days <= 0 {
 		days = defaultDays
@@ -148,13 +149,13 @@ func (s *Store) offer(ctx context.Context, q db.Querier, a Ask, now time.Time) (
 	if len(free) == 0 {
 		return nil, ErrNoSlot
 	}
-	zone := zoneFor(a)
+	zone := zoneOf(&a, "")
 	return timesAsOptions(spread(free, slotsAtOnce, zone), zone), nil
 }
 
 // SampleTimes are times as a calendar might offer them, for trials.
 func SampleTimes(a Ask, now time.Time) []Option {
-	zone := zoneFor(a)
+	zone := zoneOf(&a, "")
 	l := now.In(zone)
 	var list []FreeTime
 	for i, hour := range []int{9, 14, 10, 16} {
@@ -167,10 +168,9 @@ func SampleTimes(a Ask, now time.Time) []Option {
 func timesAsOptions(chosen []FreeTime, zone *time.Location) []Option {
 	out := make([]Option, len(chosen))
 	for i, t := range chosen {
-		v := Value{Key: t.ID, At: t.Start.In(zone).Format(time.RFC3339), Until: t.End.In(zone).Format(time.RFC3339)}
 		out[i] = Option{Key: t.ID, Start: t.Start, End: t.End, Label: Texts{}, Short: Texts{}}
 		for _, l := range []string{"de", "en"} {
-			out[i].Label[l] = Words{Text: slotLabel(v, t, zone, l)}
+			out[i].Label[l] = Words{Text: slotLabel(t, zone, l)}
 			out[i].Short[l] = Words{Text: slotShort(t, zone, l)}
 		}
 	}
@@ -202,15 +202,10 @@ func spread(free []FreeTime, n int, zone *time.Location) []FreeTime {
 	return out
 }
 
-var (
-	weekdaysDE = [...]string{"So", "Mo", "Di", "Mi", "Do", "Fr", "Sa"}
-	weekdayDE  = [...]string{"Sonntag", "Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag"}
-)
-
-func slotLabel(_ Value, t FreeTime, zone *time.Location, language string) string {
+func slotLabel(t FreeTime, zone *time.Location, language string) string {
 	l := t.Start.In(zone)
 	if language == "de" {
-		return weekdayDE[l.Weekday()] + l.Format(", 2.1., 15:04 Uhr")
+		return germanDays[l.Weekday()] + l.Format(", 2.1., 15:04 Uhr")
 	}
 	return l.Format("Monday, 2 Jan, 15:04")
 }
@@ -218,7 +213,7 @@ func slotLabel(_ Value, t FreeTime, zone *time.Location, language string) string
 func slotShort(t FreeTime, zone *time.Location, language string) string {
 	l := t.Start.In(zone)
 	if language == "de" {
-		return weekdaysDE[l.Weekday()] + l.Format(" 2.1. 15:04")
+		return germanDays[l.Weekday()][:2] + l.Format(" 2.1. 15:04")
 	}
 	return l.Format("Mon 2 Jan 15:04")
 }
@@ -238,9 +233,4 @@ func release(ctx context.Context, tx *db.Tx, slot string) error {
 		return fmt.Errorf("release a time: %w", err)
 	}
 	return nil
-}
-
-// Offer gives the free times that a slot question would offer now.
-func (s *Store) Offer(ctx context.Context, q db.Querier, a Ask) ([]Option, error) {
-	return s.offer(ctx, q, a, s.Now())
 }

@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
+	"github.com/rufweite/rufweite/internal/reach"
 )
 
 // What became of something that a customer sent while questions were open.
@@ -51,15 +53,18 @@ type In struct {
 	New       bool                     // the message opened its conversation: nothing was asked there
 	Customers func() ([]string, error) // every record of the customer; asked for only where it decides
 	Payload   string                   // of a pressed button
-	Files     []ReplyFile
-	Language  string
-	Country   string
+
+	files []ReplyFile // of the message
 }
 
 // Receive looks whether a message answers a question, and does what follows: it keeps the answer, asks again, tells that
 // it came too late. A dialog that asked is told (Then).
 func (s *Store) Receive(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 	m := in.Message
+	var err error
+	if in.files, err = filesOf(ctx, tx, m); err != nil {
+		return Result{}, err
+	}
 	if in.Payload != "" {
 		code, option, ok := ParsePayload(in.Payload)
 		if !ok {
@@ -134,19 +139,15 @@ func (s *Store) recent(ctx context.Context, tx *db.Tx, in In) (Result, bool, err
 	if a.Instance != "" && a.State == Answered && !s.Now().Before(a.CorrectUntil) {
 		return Result{}, false, nil // the dialog went on: it knows what to do with words
 	}
-	before, _, err := conversation.Messages(ctx, tx, in.Message.Conversation, "", 2)
-	if err != nil {
-		return Result{}, false, err
-	}
-	if len(before) == 2 && !before[0].In && before[0].ID != a.Message && before[0].Author != channel.Machine {
-		return Result{}, false, nil // a colleague has written since: that is what they answer
+	if last, err := lastByStaff(ctx, tx, in.Message); err != nil || last != "" && last != a.Message {
+		return Result{}, false, err // a colleague has written since: that is what they answer
 	}
 	in.Message.Text, in.Message.QuotedFrom = strings.TrimSpace(changes.ReplaceAllString(text, "")), 0
 	out := s.resolve(a, in)
 	if out.Problem != "" || a.State == Answered && a.AnsweredKind == "customer" && equal(a.Value, out.Value) {
 		return Result{}, false, nil
 	}
-	by := answerer{kind: "customer", via: string(in.Message.ChannelKind), id: a.Customer, name: in.Message.AuthorName, message: in.Message.ID}
+	by := customerOf(a, in.Message)
 	res, err := s.late(ctx, tx, a, out, by, in)
 	return res, true, err
 }
@@ -180,20 +181,23 @@ func (s *Store) other(ctx context.Context, tx *db.Tx, in In) (Result, error) {
 	if len(fits) != 1 {
 		return Result{}, nil
 	}
-	if !in.New {
-		last, _, err := conversation.Messages(ctx, tx, in.Message.Conversation, "", 2)
-		if err != nil {
-			return Result{}, err
-		}
-		if len(last) == 2 && !last[0].In && last[0].Author == channel.Staff {
-			return Result{}, nil
-		}
+	if last, err := lastByStaff(ctx, tx, in.Message); err != nil || last != "" {
+		return Result{}, err
 	}
 	a, err := oneAsked(ctx, tx, `id = $2`+tx.ForUpdate(), fits[0].ID)
 	if err != nil || a.State != Open {
 		return Result{}, err
 	}
 	return s.take(ctx, tx, a, in)
+}
+
+// lastByStaff gives the id of the entry before a message, if a colleague made it.
+func lastByStaff(ctx context.Context, q db.Querier, m conversation.Message) (string, error) {
+	last, _, err := conversation.Messages(ctx, q, m.Conversation, "", 2)
+	if err != nil || len(last) < 2 || last[0].In || last[0].Author != channel.Staff {
+		return "", err
+	}
+	return last[0].ID, nil
 }
 
 // which asks the customer which of several questions was answered.
@@ -217,7 +221,7 @@ func (s *Store) which(ctx context.Context, tx *db.Tx, fits []Asked, in In) (Resu
 
 // back is the way by which a message came.
 func (s *Store) back(ctx context.Context, q db.Querier, m conversation.Message) (account.Channel, customer.Address, error) {
-	ch, err := s.Accounts.Get(orgOf(q), m.Channel)
+	ch, err := s.Accounts.Get(db.OrgOf(q), m.Channel)
 	if err != nil {
 		return ch, customer.Address{}, fmt.Errorf("find the channel of a message: %w", err)
 	}
@@ -226,16 +230,6 @@ func (s *Store) back(ctx context.Context, q db.Querier, m conversation.Message) 
 		return ch, addr, fmt.Errorf("find the address of a message: %w", err)
 	}
 	return ch, addr, nil
-}
-
-func orgOf(q db.Querier) string {
-	switch v := q.(type) {
-	case *db.Tx:
-		return v.Org()
-	case db.Org:
-		return v.ID
-	}
-	return ""
 }
 
 // pressed deals with a native button.
@@ -263,23 +257,19 @@ func (s *Store) pressed(ctx context.Context, tx *db.Tx, in In, code string, opti
 		in.Payload = ""
 		return s.take(ctx, tx, a, in)
 	}
-	if _, own, _ := ParsePayload(in.Payload); own == PersonOption && a.State != Open {
+	if option == PersonOption && a.State != Open {
 		return Result{What: Wants, Asked: Asked{Conversation: a.Conversation}}, nil
 	}
 	return s.take(ctx, tx, a, in)
 }
 
 func (s *Store) context(a Asked, in In) Context {
-	c := Context{Now: s.Now(), Zone: zoneFor(a.Ask), Language: a.Language, Country: in.Country}
-	if c.Country == "" {
-		switch a.Language {
-		case "de-AT":
-			c.Country = "AT"
-		case "de-CH":
-			c.Country = "CH"
-		default:
-			c.Country = "DE"
-		}
+	c := Context{Now: s.Now(), Zone: zoneOf(&a.Ask, ""), Language: a.Language, Country: "DE"}
+	switch a.Language {
+	case "de-AT":
+		c.Country = "AT"
+	case "de-CH":
+		c.Country = "CH"
 	}
 	if code, _, ok := ParsePayload(in.Payload); ok {
 		c.Code = code // whose code it is was looked up
@@ -289,7 +279,7 @@ func (s *Store) context(a Asked, in In) Context {
 
 func (s *Store) resolve(a Asked, in In) Outcome {
 	c := s.context(a, in)
-	r := Reply{Payload: in.Payload, Files: in.Files}
+	r := Reply{Payload: in.Payload, Files: in.files}
 	if in.Payload != "" {
 		return Resolve(a.Ask, r, c)
 	}
@@ -311,38 +301,49 @@ func Said(m conversation.Message) string {
 	if m.QuotedFrom > 0 && m.QuotedFrom < len(t) {
 		t = t[:m.QuotedFrom]
 	}
-	// What the parser took for the writer's own may still end with a quotation: a line that announces one, and lines
-	// that begin with ">".
+	// What the parser took for the writer's own may still hold quotations; who writes below them means what stands there.
+	above, own := unquoted(t)
+	if above == "" {
+		if above = own; above == "" {
+			_, above = unquoted(m.Text)
+		}
+	}
+	above, _, _ = strings.Cut(above, "\n-- \n") // RFC 3676 §4.3
+	return strings.TrimSpace(above)
+}
+
+// unquoted leaves out lines that begin with ">", and the line that announces them: what stands above the first of them,
+// and everything.
+func unquoted(t string) (above, own string) {
 	lines := strings.Split(t, "\n")
+	var keep []string
+	first := -1
 	for i, line := range lines {
-		if !strings.HasPrefix(line, ">") {
+		if strings.HasPrefix(line, ">") || announces(lines[i:]) {
+			if first < 0 {
+				first = len(keep)
+			}
 			continue
 		}
-		for i > 0 && strings.TrimSpace(lines[i-1]) == "" {
-			i--
-		}
-		if i > 0 && strings.HasSuffix(strings.TrimSpace(lines[i-1]), ":") {
-			i--
-		}
-		t = strings.Join(lines[:i], "\n")
-		break
+		keep = append(keep, line)
 	}
-	if strings.TrimSpace(t) == "" { // written below what is quoted, or between
-		var own []string
-		all := strings.Split(m.Text, "\n")
-		for i, line := range all {
-			quoted := strings.HasPrefix(line, ">")
-			announces := strings.HasSuffix(strings.TrimSpace(line), ":") && i+1 < len(all) && strings.HasPrefix(all[i+1], ">")
-			if !quoted && !announces {
-				own = append(own, line)
-			}
+	if first < 0 {
+		first = len(keep)
+	}
+	return strings.TrimSpace(strings.Join(keep[:first], "\n")), strings.TrimSpace(strings.Join(keep, "\n"))
+}
+
+// announces reports whether the first of the lines ends with a colon and only blank ones stand between it and a quotation.
+func announces(lines []string) bool {
+	if !strings.HasSuffix(strings.TrimSpace(lines[0]), ":") {
+		return false
+	}
+	for _, line := range lines[1:] {
+		if strings.TrimSpace(line) != "" {
+			return strings.HasPrefix(line, ">")
 		}
-		t = strings.Join(own, "\n")
 	}
-	if i := strings.Index(t, "\n-- \n"); i >= 0 { // RFC 3676 §4.3
-		t = t[:i]
-	}
-	return strings.TrimSpace(t)
+	return false
 }
 
 // kernel is a letter without its salutation and its closing.
@@ -393,7 +394,7 @@ func (s *Store) take(ctx context.Context, tx *db.Tx, a Asked, in In) (Result, er
 	}
 	out := s.resolve(a, in)
 	res := Result{Asked: a, Outcome: out}
-	by := answerer{kind: "customer", via: string(in.Message.ChannelKind), id: a.Customer, name: in.Message.AuthorName, message: in.Message.ID}
+	by := customerOf(a, in.Message)
 	if a.State != Open {
 		return s.late(ctx, tx, a, out, by, in)
 	}
@@ -435,7 +436,7 @@ func (s *Store) missed(ctx context.Context, tx *db.Tx, a Asked, res Result, in I
 	if a.Tries == 2 && in.Payload == "" && len([]rune(text)) <= shortReply {
 		return s.reply(ctx, tx, in.Message, a.Language, personReads)
 	}
-	if a.Tries > 1 || in.Payload == "" && len(in.Files) == 0 && (len([]rune(text)) > shortReply || strings.Contains(text, "?")) {
+	if a.Tries > 1 || in.Payload == "" && len(in.files) == 0 && (len([]rune(text)) > shortReply || strings.Contains(text, "?")) {
 		return nil
 	}
 	ch, addr, err := s.back(ctx, tx, in.Message)
@@ -448,6 +449,10 @@ func (s *Store) missed(ctx context.Context, tx *db.Tx, a Asked, res Result, in I
 
 // answerer is who answered, and how.
 type answerer struct{ kind, via, id, name, message string }
+
+func customerOf(a Asked, m conversation.Message) answerer {
+	return answerer{kind: "customer", via: string(m.ChannelKind), id: a.Customer, name: m.AuthorName, message: m.ID}
+}
 
 // finish keeps an answer.
 func (s *Store) finish(ctx context.Context, tx *db.Tx, a Asked, out Outcome, by answerer, m conversation.Message) (Result, error) {
@@ -526,7 +531,7 @@ func (s *Store) chosen(ctx context.Context, tx *db.Tx, which Asked, out Outcome,
 	if err != nil {
 		return Result{}, err
 	}
-	return s.take(ctx, tx, a, In{Message: first, Customers: only(a.Customer), Files: files, Language: a.Language})
+	return s.take(ctx, tx, a, In{Message: first, Customers: only(a.Customer), files: files})
 }
 
 func filesOf(ctx context.Context, q db.Querier, m conversation.Message) ([]ReplyFile, error) {
@@ -606,7 +611,7 @@ func (s *Store) correct(ctx context.Context, tx *db.Tx, a Asked, out Outcome, by
 			return res, err
 		}
 	}
-	if m.ID == "" || by.via == answeredByPage {
+	if by.via == answeredByPage {
 		return res, nil
 	}
 	return res, s.reply(ctx, tx, m, a.Language, func(l string) string {
@@ -617,7 +622,7 @@ func (s *Store) correct(ctx context.Context, tx *db.Tx, a Asked, out Outcome, by
 // gone tells that a time was taken meanwhile and offers others.
 func (s *Store) gone(ctx context.Context, tx *db.Tx, a Asked, out Outcome, m conversation.Message) (Result, error) {
 	res := Result{What: Missed, Asked: a, Outcome: out}
-	fresh, err := s.offer(ctx, tx, a.Ask, s.Now())
+	fresh, err := s.Offer(ctx, tx, a.Ask)
 	if errors.Is(err, ErrNoSlot) { // nothing is left: a person
 		res.What = Wants
 		if a.Instance != "" {
@@ -687,7 +692,7 @@ func weakWords(language string) string {
 // lateWords tells what counts, to somebody who answers a question that is closed.
 func lateWords(a Asked, accounts *account.Accounts) func(string) string {
 	return func(l string) string {
-		when := shortTime(a.AnsweredAt, zoneFor(a.Ask), l)
+		when := shortTime(a.AnsweredAt, zoneOf(&a.Ask, ""), l)
 		via := a.AnsweredVia
 		if d := accounts.Driver(channel.Kind(a.AnsweredVia)); d != nil {
 			via = d.Title().In(l)
@@ -719,19 +724,7 @@ func shortTime(t time.Time, zone *time.Location, language string) string {
 // prove sends a code to the address that was named. sent is false where no channel of ours reaches it: then it stays
 // unproved, and the answer says so.
 func (s *Store) prove(ctx context.Context, tx *db.Tx, a *Asked, v Value, by answerer, m conversation.Message) (sent bool, err error) {
-	kinds, value := []channel.Kind{"email"}, v.Email
-	if a.Ask.Kind == Phone {
-		kinds, value = []channel.Kind{"twilio", "vonage", "smpp"}, v.Phone
-	}
-	var ch account.Channel
-	for _, k := range kinds {
-		for _, c := range s.Accounts.ByKind(tx.Org(), k) {
-			if ok := canWriteFirst(s.Accounts, c); ok {
-				ch = c
-				break
-			}
-		}
-	}
+	ch, value := s.proverOf(tx.Org(), a.Ask.Kind), cmp.Or(v.Email, v.Phone)
 	if ch.ID == "" || value == "" {
 		return false, nil
 	}
@@ -743,14 +736,9 @@ func (s *Store) prove(ctx context.Context, tx *db.Tx, a *Asked, v Value, by answ
 	if a.pending != nil {
 		p.Tries = a.pending.Tries + 1 // another address: forms must not bomb strangers
 	}
-	b, err := json.Marshal(p)
-	if err != nil {
+	if err := s.keep(ctx, tx, a, p); err != nil {
 		return false, err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE ask SET pending = $3, updated_at = $4 WHERE org = $1 AND id = $2`, a.ID, string(b), db.Micro(now)); err != nil {
-		return false, fmt.Errorf("keep a code: %w", err)
-	}
-	a.pending = &p
 	snd, err := customer.Ensure(ctx, tx, ch.Kind, value, "", now)
 	if err != nil {
 		return false, err
@@ -777,24 +765,38 @@ func (s *Store) prove(ctx context.Context, tx *db.Tx, a *Asked, v Value, by answ
 	if _, err := conversation.Update(ctx, tx, row.ID, conversation.Change{Status: &closed}, conversation.Actor{Name: machineName(a.Language)}, now); err != nil {
 		return false, err
 	}
-	if m.ID == "" {
-		return true, nil
-	}
 	return true, s.reply(ctx, tx, m, a.Language, func(l string) string {
 		return pick(l, "Wir haben einen Code an "+value+" geschickt. Bitte schreiben Sie ihn hier.", "We have sent a code to "+value+". Please write it here.")
 	})
 }
 
-func canWriteFirst(accounts *account.Accounts, c account.Channel) bool {
-	d := accounts.Driver(c.Kind)
-	if _, ok := d.(channel.Sender); !ok || !c.Enabled || !d.Capabilities().WriteFirst {
-		return false
+// keep notes the address that still has to be proved.
+func (s *Store) keep(ctx context.Context, tx *db.Tx, a *Asked, p proof) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("keep a code: %w", err)
 	}
-	if v, ok := d.(channel.Settled); ok {
-		can, _ := v.CanSend(c.Settings)
-		return can
+	if _, err := tx.Exec(ctx, `UPDATE ask SET pending = $3, updated_at = $4 WHERE org = $1 AND id = $2`, a.ID, string(b), db.Micro(s.Now())); err != nil {
+		return fmt.Errorf("keep a code: %w", err)
 	}
-	return true
+	a.pending = &p
+	return nil
+}
+
+// proverOf is a channel that can write to an address that never wrote to us; no ID: there is none.
+func (s *Store) proverOf(org string, k Kind) account.Channel {
+	kinds := []channel.Kind{"email"}
+	if k == Phone {
+		kinds = []channel.Kind{"twilio", "vonage", "smpp"}
+	}
+	for _, kind := range kinds {
+		for _, c := range s.Accounts.ByKind(org, kind) {
+			if ok, _ := reach.CanSend(s.Accounts, c); ok && s.Accounts.Driver(kind).Capabilities().WriteFirst {
+				return c
+			}
+		}
+	}
+	return account.Channel{}
 }
 
 func sixDigits() string {
@@ -823,7 +825,7 @@ func (s *Store) proved(ctx context.Context, tx *db.Tx, a Asked, in In) (Result, 
 		return Result{}, false, nil
 	}
 	p := *a.pending
-	by := answerer{kind: "customer", via: string(in.Message.ChannelKind), id: a.Customer, name: in.Message.AuthorName, message: in.Message.ID}
+	by := customerOf(a, in.Message)
 	if p.Tries < codeTries && s.Now().Before(p.Until) && digits.String() == p.Code {
 		v := p.Value
 		v.Verified = true
@@ -831,14 +833,9 @@ func (s *Store) proved(ctx context.Context, tx *db.Tx, a Asked, in In) (Result, 
 		return res, true, err
 	}
 	p.Tries++
-	b, err := json.Marshal(p)
-	if err != nil {
+	if err := s.keep(ctx, tx, &a, p); err != nil {
 		return Result{}, true, err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE ask SET pending = $3 WHERE org = $1 AND id = $2`, a.ID, string(b)); err != nil {
-		return Result{}, true, fmt.Errorf("count a try: %w", err)
-	}
-	a.pending = &p
 	res := Result{What: Proving, Asked: a}
 	if p.Tries >= codeTries {
 		res.What = Wants

@@ -119,6 +119,9 @@ const CodeAlphabet = "23456789abcdefghjkmnpqrstuvwxyz"
 // CodeLength is how many of them make a code: 59 bits, behind a limit on tries.
 const CodeLength = 12
 
+// SampleCode stands in previews and trials where a real code will be.
+const SampleCode = "7k3mx9qpw4tz"
+
 func validCode(s string) bool {
 	if len(s) != CodeLength {
 		return s == "" // previews

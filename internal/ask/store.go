@@ -106,6 +106,7 @@ type Asked struct {
 	CorrectUntil    time.Time
 	CreatedBy       conversation.Actor
 	CreatedAt       time.Time
+	UpdatedAt       time.Time
 
 	pending *proof
 }
@@ -177,19 +178,19 @@ func NewCode() string {
 }
 
 const askColumns = `id, conversation, customer, message, instance, step, definition, words, language, channel, channel_kind, address, client_id, state, value, value_text, tries, pending,
-	answered_at, answered_via, answered_kind, answered_by, answered_name, answered_message, expires_at, due_at, reminded_at, correct_until, created_by, created_name, created_at`
+	answered_at, answered_via, answered_kind, answered_by, answered_name, answered_message, expires_at, due_at, reminded_at, correct_until, created_by, created_name, created_at, updated_at`
 
 func scanAsked(rows *db.Rows) (Asked, error) {
 	var a Asked
 	var definition, words, kind, state, value, pending string
-	var answered, expires, due, reminded, correct, created int64
+	var answered, expires, due, reminded, correct, created, updated int64
 	err := rows.Scan(&a.ID, &a.Conversation, &a.Customer, &a.Message, &a.Instance, &a.Step, &definition, &words, &a.Language, &a.Channel, &kind, &a.Address, &a.ClientID, &state, &value, &a.ValueText, &a.Tries, &pending,
-		&answered, &a.AnsweredVia, &a.AnsweredKind, &a.AnsweredBy, &a.AnsweredName, &a.AnsweredMessage, &expires, &due, &reminded, &correct, &a.CreatedBy.ID, &a.CreatedBy.Name, &created)
+		&answered, &a.AnsweredVia, &a.AnsweredKind, &a.AnsweredBy, &a.AnsweredName, &a.AnsweredMessage, &expires, &due, &reminded, &correct, &a.CreatedBy.ID, &a.CreatedBy.Name, &created, &updated)
 	if err != nil {
 		return a, err
 	}
 	a.ChannelKind, a.State = channel.Kind(kind), State(state)
-	a.AnsweredAt, a.ExpiresAt, a.DueAt, a.RemindedAt, a.CorrectUntil, a.CreatedAt = db.Time(answered), db.Time(expires), db.Time(due), db.Time(reminded), db.Time(correct), db.Time(created)
+	a.AnsweredAt, a.ExpiresAt, a.DueAt, a.RemindedAt, a.CorrectUntil, a.CreatedAt, a.UpdatedAt = db.Time(answered), db.Time(expires), db.Time(due), db.Time(reminded), db.Time(correct), db.Time(created), db.Time(updated)
 	err = json.Unmarshal([]byte(definition), &a.Ask)
 	if words != "" {
 		err = errors.Join(err, json.Unmarshal([]byte(words), &a.Words))
@@ -340,7 +341,7 @@ func (s *Store) Say(ctx context.Context, tx *db.Tx, g Saying) (Asked, conversati
 	def := *g.Say.Ask
 	if def.Kind == Slot && def.Calendar != "" {
 		var err error
-		if def.Options, err = s.offer(ctx, tx, def, now); err != nil {
+		if def.Options, err = s.Offer(ctx, tx, def); err != nil {
 			return Asked{}, conversation.Message{}, err
 		}
 	}
@@ -349,7 +350,7 @@ func (s *Store) Say(ctx context.Context, tx *db.Tx, g Saying) (Asked, conversati
 	a.ExpiresAt = now.Add(cmp.Or(def.Expires.Std(), defaultExpiry))
 	a.DueAt = a.ExpiresAt
 	if r := def.Remind.Std(); r > 0 && now.Add(r).Before(a.ExpiresAt) {
-		a.DueAt = byDay(now.Add(r), zoneFor(def), a.ExpiresAt)
+		a.DueAt = byDay(now.Add(r), zoneOf(&def, ""), a.ExpiresAt)
 	}
 	g.Say.Ask = &def
 	m, err := s.utter(ctx, tx, g, NewCode(), a.ID, g.ClientID)
@@ -377,7 +378,7 @@ func insertAsked(ctx context.Context, tx *db.Tx, a Asked) error {
 		}
 		words = string(b)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ask (org, `+askColumns+`, kind, updated_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,'','',0,'',0,'','','','','',$16,$17,0,0,$18,$19,$20,$21,$20)`,
+	_, err = tx.Exec(ctx, `INSERT INTO ask (org, `+askColumns+`, kind) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,'','',0,'',0,'','','','','',$16,$17,0,0,$18,$19,$20,$20,$21)`,
 		a.ID, a.Conversation, a.Customer, a.Message, a.Instance, a.Step, string(definition), words, a.Language, a.Channel, string(a.ChannelKind), a.Address, a.ClientID, string(a.State),
 		db.Micro(a.ExpiresAt), db.Micro(a.DueAt), a.CreatedBy.ID, a.CreatedBy.Name, db.Micro(a.CreatedAt), string(a.Ask.Kind))
 	if err != nil {
@@ -437,7 +438,7 @@ func (s *Store) utter(ctx context.Context, tx *db.Tx, g Saying, code, ask, clien
 	if err != nil {
 		return m, err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ask_code (org, code, ask, conversation, address, created_at) VALUES ($1,$2,$3,$4,$5,$6)`, code, ask, g.Conversation, g.Address.ID, db.Micro(s.Now()))
+	_, err = tx.Exec(ctx, `INSERT INTO ask_code (org, code, ask, conversation, address, created_at) VALUES ($1,$2,$3,$4,$5,$6) ON CONFLICT (org, code) DO NOTHING`, code, ask, g.Conversation, g.Address.ID, db.Micro(s.Now()))
 	if err != nil {
 		return m, fmt.Errorf("store an answer code: %w", err)
 	}
@@ -471,13 +472,6 @@ func machineName(language string) string {
 	return "Automated assistant"
 }
 
-func zoneFor(a Ask) *time.Location {
-	if z, err := time.LoadLocation(cmp.Or(a.Zone, DefaultZone)); err == nil {
-		return z
-	}
-	return time.UTC
-}
-
 // byDay moves a reminder out of the night, but not beyond the end.
 func byDay(t time.Time, zone *time.Location, end time.Time) time.Time {
 	l := t.In(zone)
@@ -501,12 +495,11 @@ func (s *Store) Again(ctx context.Context, tx *db.Tx, a Asked, say Say, ch accou
 	if err != nil {
 		return a, err
 	}
-	fresh := code == ""
-	if fresh {
+	if code == "" {
 		code = NewCode()
 	}
 	g := Saying{Conversation: a.Conversation, Customer: a.Customer, Say: say, Channel: ch, Address: addr, Language: a.Language, Author: author, By: by, Instance: a.Instance, Step: a.Step}
-	m, err := s.utterAgain(ctx, tx, g, code, a.ID, fresh)
+	m, err := s.utter(ctx, tx, g, code, a.ID, "")
 	if err != nil {
 		return a, err
 	}
@@ -517,17 +510,6 @@ func (s *Store) Again(ctx context.Context, tx *db.Tx, a Asked, say Say, ch accou
 	}
 	tell(tx, a)
 	return a, nil
-}
-
-func (s *Store) utterAgain(ctx context.Context, tx *db.Tx, g Saying, code, ask string, fresh bool) (conversation.Message, error) {
-	if fresh {
-		return s.utter(ctx, tx, g, code, ask, "")
-	}
-	// The code is known already: it is taken out and put back with the new message, so that utter stays one way.
-	if _, err := tx.Exec(ctx, `DELETE FROM ask_code WHERE org = $1 AND code = $2`, code); err != nil {
-		return conversation.Message{}, fmt.Errorf("renew an answer code: %w", err)
-	}
-	return s.utter(ctx, tx, g, code, ask, "")
 }
 
 func codeFor(ctx context.Context, q db.Querier, ask, address string) (code string, err error) {

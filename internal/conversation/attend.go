@@ -50,22 +50,12 @@ type Heard struct {
 
 // Hear adds a customer's words to a conversation.
 func Hear(ctx context.Context, tx *db.Tx, conversation string, h Heard, now time.Time) (Message, error) {
-	r, err := load(ctx, tx, conversation)
+	r, err := resolve(ctx, tx, conversation)
 	if err != nil {
 		return Message{}, err
 	}
-	for r.JoinedInto != "" {
-		if r, err = load(ctx, tx, r.JoinedInto); err != nil {
-			return Message{}, err
-		}
-	}
 	if r.Status != Open {
-		e := "reopened"
-		if r.Status == Snoozed {
-			e = "woken"
-		}
-		r.Status, r.SnoozedUntil, r.ClosedAt, r.Category = Open, time.Time{}, time.Time{}, ""
-		if err := event(ctx, tx, &r, Event{Type: e, By: h.AuthorName}, now); err != nil {
+		if err := reopen(ctx, tx, &r, h.AuthorName, now); err != nil {
 			return Message{}, err
 		}
 	}

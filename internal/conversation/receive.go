@@ -123,13 +123,7 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 		r.Category, r.Status, r.ClosedAt = aside, Closed, now
 	case aside != "":
 	case r.Status != Open:
-		r.Category = ""
-		e := "reopened"
-		if r.Status == Snoozed {
-			e = "woken"
-		}
-		r.Status, r.SnoozedUntil, r.ClosedAt = Open, time.Time{}, time.Time{}
-		if err := event(ctx, tx, &r, Event{Type: e, By: in.CustomerName}, now); err != nil {
+		if err := reopen(ctx, tx, &r, in.CustomerName, now); err != nil {
 			return Received{}, err
 		}
 	}
@@ -206,6 +200,16 @@ func Receive(ctx context.Context, tx *db.Tx, in In, now time.Time) (Received, er
 	}
 	res.Message, res.Row = m, r
 	return res, nil
+}
+
+// reopen opens a conversation because its customer has something to say, and notes it.
+func reopen(ctx context.Context, tx *db.Tx, r *Row, by string, now time.Time) error {
+	e := "reopened"
+	if r.Status == Snoozed {
+		e = "woken"
+	}
+	r.Status, r.SnoozedUntil, r.ClosedAt, r.Category = Open, time.Time{}, time.Time{}, ""
+	return event(ctx, tx, r, Event{Type: e, By: by}, now)
 }
 
 // known deals with a message whose external id is here already: the second mailbox of the same mail, or the original

@@ -673,6 +673,19 @@ func Normalise(kind channel.Kind, value string) string {
 	return value
 }
 
+// SplitName takes a name apart as people say it: "Yıldız, Ayşe" is Ayşe Yıldız. first and last are "" where it is one word
+// or an address.
+func SplitName(name string) (full, first, last string) {
+	full = name
+	if after, before, ok := strings.Cut(name, ","); ok {
+		full = strings.TrimSpace(before) + " " + strings.TrimSpace(after)
+	}
+	if parts := strings.Fields(full); len(parts) > 1 && !strings.Contains(full, "@") {
+		first, last = strings.Join(parts[:len(parts)-1], " "), parts[len(parts)-1]
+	}
+	return full, first, last
+}
+
 // CleanName makes a name that a stranger chose harmless: no control or bidirectional-override characters, no line
 // breaks, at most 100 characters.
 func CleanName(s string) string {

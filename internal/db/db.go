@@ -167,6 +167,17 @@ type Querier interface {
 	Row(ctx context.Context, query string, args ...any) *Row
 }
 
+// OrgOf gives the organisation that a Querier is bound to.
+func OrgOf(q Querier) string {
+	switch v := q.(type) {
+	case *Tx:
+		return v.org
+	case Org:
+		return v.ID
+	}
+	return ""
+}
+
 // Tx is a transaction within one organisation.
 type Tx struct {
 	db       *DB

@@ -35,6 +35,9 @@ const (
 	answerMax  = 1 << 20 // bytes of a webhook's answer
 )
 
+// assistant is how staff see who acts for a dialog.
+var assistant = conversation.Actor{Name: "Assistent"}
+
 // Instance is a dialog with one customer.
 type Instance struct {
 	ID           string
@@ -362,11 +365,12 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 	if err != nil {
 		return Env{}, w, err
 	}
-	e := Env{Now: now, Language: i.Language, Company: company, Open: s.Open,
-		Customer: map[string]string{"name": c.Name, "first_name": firstName(c.Name), "language": i.Language}}
-	if e.Zone, err = time.LoadLocation(ask.DefaultZone); err != nil {
-		e.Zone = time.UTC
+	full, first, _ := customer.SplitName(c.Name)
+	if first == "" {
+		first = full
 	}
+	e := Env{Now: now, Language: i.Language, Company: company, Open: s.Open, Zone: berlin,
+		Customer: map[string]string{"name": full, "first_name": first, "language": i.Language}}
 	if w.ok {
 		e.Channel, e.Medium = w.channel.Kind, s.Accounts.Driver(w.channel.Kind).Capabilities()
 		i.Channel, i.Address = w.channel.ID, w.address.ID
@@ -379,11 +383,6 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 		e.Advisor = advisor.Name
 	}
 	return e, w, nil
-}
-
-func firstName(name string) string {
-	first, _, _ := strings.Cut(strings.TrimSpace(name), " ")
-	return first
 }
 
 // next lets something happen to an instance.
@@ -493,9 +492,8 @@ func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w w
 	if err := s.Asks.WithdrawOf(ctx, tx, i.Conversation, i.ID, ask.Handed); err != nil {
 		return err
 	}
-	machine := conversation.Actor{Name: "Assistent"}
 	note := strings.TrimSpace(handed(h.Why) + "\n\n" + h.Note)
-	if _, err := conversation.Note(ctx, tx, i.Conversation, note, "hand:"+i.ID, machine, s.Now()); err != nil {
+	if _, err := conversation.Note(ctx, tx, i.Conversation, note, "hand:"+i.ID, assistant, s.Now()); err != nil {
 		return err
 	}
 	var ch conversation.Change
@@ -522,10 +520,10 @@ func (s *Store) hand(ctx context.Context, tx *db.Tx, i *Instance, h HandOut, w w
 	if h.Tag != "" {
 		ch.TagsAdd = []string{h.Tag}
 	}
-	if _, err := conversation.Update(ctx, tx, i.Conversation, ch, machine, s.Now()); err != nil {
+	if _, err := conversation.Update(ctx, tx, i.Conversation, ch, assistant, s.Now()); err != nil {
 		return err
 	}
-	if err := conversation.Attend(ctx, tx, i.Conversation, true, conversation.Event{Type: "handed", By: machine.Name, To: who.Name}, s.Now()); err != nil {
+	if err := conversation.Attend(ctx, tx, i.Conversation, true, conversation.Event{Type: "handed", By: assistant.Name, To: who.Name}, s.Now()); err != nil {
 		return err
 	}
 	if spoke || h.Why == "expired" || !w.ok {
@@ -580,7 +578,7 @@ func (s *Store) close(ctx context.Context, tx *db.Tx, i Instance) error {
 		return err
 	}
 	closed := conversation.Closed
-	_, err = conversation.Update(ctx, tx, i.Conversation, conversation.Change{Status: &closed}, conversation.Actor{Name: "Assistent"}, s.Now())
+	_, err = conversation.Update(ctx, tx, i.Conversation, conversation.Change{Status: &closed}, assistant, s.Now())
 	return err
 }
 
@@ -591,7 +589,6 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 	if r.Duplicate || m.Automatic || r.Row.Category != "" || m.Participant != "" || m.Kind != conversation.KindMessage || m.Author != channel.Customer {
 		return nil
 	}
-	language := ""
 	began := !r.Row.WaitingSince.IsZero() && !r.Row.WaitingSince.Before(m.ReceivedAt) // nobody was waited for before this message
 	if moved, err := s.elsewhere(ctx, tx, r, payload); err != nil {
 		return err
@@ -601,11 +598,7 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 		}
 		return conversation.Attend(ctx, tx, m.Conversation, false, conversation.Event{}, s.Now())
 	}
-	files, err := fileReplies(ctx, tx, m)
-	if err != nil {
-		return err
-	}
-	res, err := s.Asks.Receive(ctx, tx, ask.In{Message: m, New: r.New, Threaded: threaded, Customers: customers, Payload: payload, Files: files})
+	res, err := s.Asks.Receive(ctx, tx, ask.In{Message: m, New: r.New, Threaded: threaded, Customers: customers, Payload: payload})
 	if err != nil {
 		return fmt.Errorf("look for an answer in a message: %w", err)
 	}
@@ -664,7 +657,7 @@ func (s *Store) Received(ctx context.Context, tx *db.Tx, r conversation.Received
 		}
 		return conversation.Attend(ctx, tx, m.Conversation, false, conversation.Event{}, s.Now())
 	}
-	return s.begin(ctx, tx, r, language, began)
+	return s.begin(ctx, tx, r, began)
 }
 
 // wish is "weiter per WhatsApp", as people write it.
@@ -744,23 +737,6 @@ func (s *Store) elsewhere(ctx context.Context, tx *db.Tx, r conversation.Receive
 	return true, err
 }
 
-func fileReplies(ctx context.Context, q db.Querier, m conversation.Message) ([]ask.ReplyFile, error) {
-	if m.Attachments == 0 {
-		return nil, nil
-	}
-	all, err := conversation.Attachments(ctx, q, []string{m.ID})
-	if err != nil {
-		return nil, err
-	}
-	var out []ask.ReplyFile
-	for _, f := range all[m.ID] {
-		if !f.Inline {
-			out = append(out, ask.ReplyFile{ID: f.ID, Name: f.Name, MediaType: f.MediaType})
-		}
-	}
-	return out, nil
-}
-
 func (s *Store) runningIn(ctx context.Context, tx *db.Tx, conv string) (*Instance, error) {
 	found, err := instances(ctx, tx, `conversation = $2 AND status IN ('asking', 'waiting', 'calling') ORDER BY id DESC LIMIT 1`+tx.ForUpdate(), conv)
 	if err != nil || len(found) == 0 {
@@ -770,7 +746,7 @@ func (s *Store) runningIn(ctx context.Context, tx *db.Tx, conv string) (*Instanc
 }
 
 // begin starts the dialog whose word the customer wrote, if one is enabled.
-func (s *Store) begin(ctx context.Context, tx *db.Tx, r conversation.Received, language string, began bool) error {
+func (s *Store) begin(ctx context.Context, tx *db.Tx, r conversation.Received, began bool) error {
 	text := fold(ask.Said(r.Message))
 	if text == "" || len(text) > 40 {
 		return nil
@@ -789,7 +765,7 @@ func (s *Store) begin(ctx context.Context, tx *db.Tx, r conversation.Received, l
 		if len(p.Channels) > 0 && !slices.Contains(p.Channels, string(r.Message.ChannelKind)) {
 			continue
 		}
-		_, err := s.Start(ctx, tx, StartRequest{Conversation: r.Row.ID, Customer: r.Row.Customer, Key: p.Key, Channel: r.Message.Channel, Address: r.Message.Address, Language: language, ClientID: "word:" + r.Message.ID})
+		_, err := s.Start(ctx, tx, StartRequest{Conversation: r.Row.ID, Customer: r.Row.Customer, Key: p.Key, Channel: r.Message.Channel, Address: r.Message.Address, ClientID: "word:" + r.Message.ID})
 		if errors.Is(err, ErrNoWay) || errors.Is(err, ErrRunning) {
 			return nil // a person answers
 		}
@@ -868,7 +844,7 @@ func (s *Store) corrected(ctx context.Context, tx *db.Tx, i Instance, a ask.Aske
 		}
 	}
 	if !i.Running() {
-		_, err := conversation.Note(ctx, tx, i.Conversation, "Der Kunde hat seine Antwort geändert. „"+a.Short()+"“: "+a.ValueText, "corrected:"+a.ID+":"+a.AnsweredMessage, conversation.Actor{Name: "Assistent"}, s.Now())
+		_, err := conversation.Note(ctx, tx, i.Conversation, "Der Kunde hat seine Antwort geändert. „"+a.Short()+"“: "+a.ValueText, "corrected:"+a.ID+":"+a.AnsweredMessage, assistant, s.Now())
 		if err != nil {
 			return err
 		}
@@ -876,11 +852,7 @@ func (s *Store) corrected(ctx context.Context, tx *db.Tx, i Instance, a ask.Aske
 			return err
 		}
 	}
-	keep := i
-	if err := s.save(ctx, tx, &keep); err != nil {
-		return err
-	}
-	return nil
+	return s.save(ctx, tx, &i)
 }
 
 // Stop ends a dialog because a person takes over.

@@ -66,27 +66,25 @@ func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, 
 			}
 		}
 	}
-	step := func(e Event) {
-		var fx []Effect
-		st, fx = m.Next(st, e, env)
-		take(fx)
+	called := func() {
 		for n := 0; st.Status == Calling && n < maxSilent; n++ {
 			var v any = map[string]any{}
 			if given, ok := calls[current(st)]; ok {
 				v = given
 			}
+			var fx []Effect
 			st, fx = m.Next(st, Event{Call: &CallResult{Turn: st.Turn, OK: true, Value: v}}, env)
 			take(fx)
 		}
 	}
-	take(effects)
-	if st.Status == Calling {
-		var v any = map[string]any{}
-		if given, ok := calls[current(st)]; ok {
-			v = given
-		}
-		step(Event{Call: &CallResult{Turn: st.Turn, OK: true, Value: v}})
+	step := func(e Event) {
+		var fx []Effect
+		st, fx = m.Next(st, e, env)
+		take(fx)
+		called()
 	}
+	take(effects)
+	called()
 	for n, turn := range turns {
 		if st.Over() {
 			break
@@ -123,9 +121,9 @@ func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, 
 			}
 			r := ask.Reply{Text: turn.Text}
 			if turn.Choice != nil {
-				r = ask.Reply{Payload: ask.Payload(tryCode, *turn.Choice)}
+				r = ask.Reply{Payload: ask.Payload(ask.SampleCode, *turn.Choice)}
 			}
-			out := ask.Resolve(*open, r, ask.Context{Now: env.Now, Zone: env.zone(), Language: env.Language, Code: tryCode})
+			out := ask.Resolve(*open, r, ask.Context{Now: env.Now, Zone: env.zone(), Language: env.Language, Code: ask.SampleCode})
 			text := turn.Text
 			if text == "" && out.Problem == "" {
 				text = out.Value.Show(*open, cmp.Or(env.Language, "de"))
@@ -154,8 +152,6 @@ func (m *Machine) Try(key string, inputs map[string]any, env Env, turns []Turn, 
 	}
 	return t, nil
 }
-
-const tryCode = "7k3mx9qpw4tz"
 
 func current(s State) string {
 	if len(s.Frames) == 0 {

@@ -160,7 +160,7 @@ func stampOf(ctx context.Context, q db.Querier) (stamp string, err error) {
 
 // current gives what is live now, compiled once for as long as nothing changes.
 func (s *Store) current(ctx context.Context, q db.Querier) (*library, error) {
-	org := orgOf(q)
+	org := db.OrgOf(q)
 	stamp, err := stampOf(ctx, q)
 	if err != nil {
 		return nil, err
@@ -179,16 +179,6 @@ func (s *Store) current(ctx context.Context, q db.Querier) (*library, error) {
 	s.cache[org] = c
 	s.mu.Unlock()
 	return c, nil
-}
-
-func orgOf(q db.Querier) string {
-	switch v := q.(type) {
-	case *db.Tx:
-		return v.Org()
-	case db.Org:
-		return v.ID
-	}
-	return ""
 }
 
 func (s *Store) load(ctx context.Context, q db.Querier) (*library, error) {
@@ -266,7 +256,7 @@ func (s *Store) machineFor(ctx context.Context, q db.Querier, st State) (*librar
 		now[p.Key] = p.Version
 	}
 	var old []Frame
-	name := orgOf(q) + " " + c.stamp
+	name := db.OrgOf(q) + " " + c.stamp
 	for _, f := range st.Frames {
 		if now[f.Dialog] != f.Version {
 			old = append(old, f)
