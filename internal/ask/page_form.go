@@ -2,10 +2,8 @@ package ask
 
 import (
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -25,12 +23,7 @@ const (
 // caller's: file asks get them into Value.Files, signatures too.
 func ValueFromForm(a Ask, form url.Values, c Context) (Value, map[string]string) {
 	language := c.Language
-	r := reask{a: &a, out: &Outcome{}, lang: language}
-	_, found := a.Text.In(language)
-	if found == "" {
-		found = language
-	}
-	r.w = sentencesFor(found, false)
+	r := newReask(&a, &Outcome{}, language)
 	wrong := map[string]string{}
 	get := func(name string) string {
 		s := strings.ReplaceAll(form.Get(name), "\r\n", "\n")
@@ -44,9 +37,6 @@ func ValueFromForm(a Ask, form url.Values, c Context) (Value, map[string]string)
 	resolve := func(field, text string) {
 		out := Resolve(a, Reply{Text: text}, c)
 		v = out.Value
-		if out.Problem == "" && out.Confidence < Sure {
-			out.Problem = Unclear
-		}
 		if out.Problem != "" {
 			wrong[field] = ReAsk(a, out, language)
 		}
@@ -61,25 +51,12 @@ func ValueFromForm(a Ask, form url.Values, c Context) (Value, map[string]string)
 			need(FieldOption, "Bitte wählen Sie eine Antwort.", "Bitte suchen Sie eine Antwort aus.", "Please choose an answer.")
 		}
 	case OneOf, Slot, Rating:
-		zone := zoneOf(&a, "")
-		opts := a.appendOptions(nil, r.w, language, zone, false)
 		n, err := strconv.Atoi(get(FieldOption))
-		if err != nil || n < 0 || n >= len(opts) {
+		if err != nil || n < 0 || n >= a.choices() {
 			need(FieldOption, "Bitte wählen Sie eine Antwort.", "Bitte suchen Sie eine Antwort aus.", "Please choose an answer.")
 			break
 		}
-		switch {
-		case a.scale():
-			v.Number = opts[n].key
-		default:
-			v.Key = opts[n].key
-		}
-		if a.Kind == Slot && !a.Options[n].Start.IsZero() {
-			v.At = a.Options[n].Start.In(zone).Format(time.RFC3339)
-			if end := a.Options[n].End; !end.IsZero() {
-				v.Until = end.In(zone).Format(time.RFC3339)
-			}
-		}
+		v, _ = a.choice(n, &c)
 	case ManyOf:
 		seen := map[int]bool{}
 		for _, s := range form[FieldOption] {
@@ -130,17 +107,13 @@ func ValueFromForm(a Ask, form url.Values, c Context) (Value, map[string]string)
 		}
 	case Text:
 		v.Text = get(FieldWords)
-		most := a.MaxLength
-		if most == 0 {
-			most = 2000
-		}
 		switch {
 		case v.Text == "":
 			need(FieldWords, "Bitte schreiben Sie Ihre Antwort.", "Bitte schreiben Sie Ihre Antwort.", "Please write your answer.")
-		case utf8.RuneCountInString(v.Text) > most:
+		case utf8.RuneCountInString(v.Text) > a.textLength():
 			wrong[FieldWords] = ReAsk(a, Outcome{Problem: TooLong}, language)
 		case a.Pattern != "":
-			if p, err := regexp.Compile(`^(?:` + a.Pattern + `)$`); err == nil && !p.MatchString(v.Text) {
+			if p, err := compiled(a.Pattern); err == nil && !p.MatchString(v.Text) {
 				wrong[FieldWords] = ReAsk(a, Outcome{Problem: OutOfRange, Detail: "pattern"}, language)
 			}
 		}

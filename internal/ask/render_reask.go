@@ -10,6 +10,10 @@ import (
 // ReAsk says in the customer's language why an answer could not be taken, what was understood, and what is needed: it
 // stands before the question when that is put again (Say.Again). An ask's own Retry is said where nothing was understood.
 func ReAsk(a Ask, out Outcome, language string) string {
+	return newReask(&a, &out, language).say()
+}
+
+func newReask(a *Ask, out *Outcome, language string) *reask {
 	if language == "" {
 		language = "de"
 	}
@@ -17,8 +21,7 @@ func ReAsk(a Ask, out Outcome, language string) string {
 	if found == "" {
 		found = language
 	}
-	r := reask{a: &a, out: &out, lang: language, w: sentencesFor(found, false)}
-	return r.say()
+	return &reask{a: a, out: out, lang: language, w: sentencesFor(found, false)}
 }
 
 type reask struct {
@@ -61,11 +64,7 @@ func (r *reask) say() string {
 		}
 		return r.in("Das geht nur auf der Seite hinter dem Link.", "Das geht nur auf der Internet-Seite. Bitte klicken Sie auf den Link.", "This is only possible on the page behind the link.")
 	case TooLong:
-		most := a.MaxLength
-		if most == 0 {
-			most = 2000
-		}
-		n := string(r.w.appendNumber(nil, float64(most), 0))
+		n := string(r.w.appendNumber(nil, float64(a.textLength()), 0))
 		return r.in("Ihre Antwort ist zu lang. Möglich sind höchstens "+n+" Zeichen.", "Ihre Antwort ist zu lang. Bitte schreiben Sie nicht mehr als "+n+" Buchstaben.", "Your answer is too long. At most "+n+" characters are possible.")
 	case TooFew, TooMany:
 		return r.count()
@@ -322,26 +321,12 @@ func (r *reask) day() string {
 
 // numberNeeded says which numbers are possible: "Bitte nennen Sie eine Zahl von 0 bis 500.000 km."
 func (r *reask) numberNeeded() string {
-	a, w := r.a, r.w
+	a := r.a
 	if a.scale() {
 		return r.in("Bitte nennen Sie eine Zahl von 0 bis 10.", "Bitte schreiben Sie eine Zahl von 0 bis 10.", "Please give a number from 0 to 10.")
 	}
-	n := func(v *float64) string { return string(w.appendNumber(nil, *v, a.Decimals)) }
 	s := r.in("Bitte nennen Sie eine Zahl", "Bitte schreiben Sie eine Zahl", "Please give a number")
-	switch {
-	case a.Min != nil && a.Max != nil:
-		s += w.numberRange[0] + n(a.Min) + w.numberRange[1] + n(a.Max)
-	case a.Min != nil:
-		s += w.numberFrom + n(a.Min)
-	case a.Max != nil:
-		s += w.numberTo + n(a.Max)
-	case a.Unit != "":
-		return s + w.numberUnit + a.Unit + "."
-	}
-	if a.Unit != "" {
-		s += " " + a.Unit
-	}
-	return s + "."
+	return string(r.w.appendRange([]byte(s), a))
 }
 
 func (r *reask) count() string {
@@ -397,13 +382,9 @@ func (r *reask) wrongType() string {
 
 // fileNeeded says what kind of file is meant.
 func (r *reask) fileNeeded() string {
-	photos, pdf := len(r.a.Accept) > 0, false
-	for _, t := range r.a.Accept {
-		photos = photos && strings.HasPrefix(t, "image/")
-		pdf = pdf || t == "application/pdf"
-	}
+	pdf := slices.Contains(r.a.Accept, "application/pdf")
 	switch {
-	case photos:
+	case r.a.Photos():
 		return r.in("Bitte schicken Sie ein Foto.", "Bitte schicken Sie ein Foto.", "Please send a photo.")
 	case pdf && len(r.a.Accept) == 1:
 		return r.in("Bitte schicken Sie eine PDF-Datei.", "Bitte schicken Sie eine PDF-Datei.", "Please send a PDF file.")

@@ -183,25 +183,29 @@ func (x *renderer) appendNumberHint() {
 		return
 	}
 	x.add(w.number)
+	x.buf = w.appendRange(x.buf, a)
+}
+
+// appendRange ends a sentence about a number: " von 0 bis 500 km.", " in km.", ".".
+func (w *sentences) appendRange(b []byte, a *Ask) []byte {
+	number := func(words string, v *float64) {
+		b = w.appendNumber(append(b, words...), *v, a.Decimals)
+	}
 	switch {
 	case a.Min != nil && a.Max != nil:
-		x.add(w.numberRange[0])
-		x.buf = w.appendNumber(x.buf, *a.Min, a.Decimals)
-		x.add(w.numberRange[1])
-		x.buf = w.appendNumber(x.buf, *a.Max, a.Decimals)
+		number(w.numberRange[0], a.Min)
+		number(w.numberRange[1], a.Max)
 	case a.Min != nil:
-		x.add(w.numberFrom)
-		x.buf = w.appendNumber(x.buf, *a.Min, a.Decimals)
+		number(w.numberFrom, a.Min)
 	case a.Max != nil:
-		x.add(w.numberTo)
-		x.buf = w.appendNumber(x.buf, *a.Max, a.Decimals)
+		number(w.numberTo, a.Max)
 	case a.Unit != "":
-		x.add(w.numberUnit, a.Unit)
+		return append(append(append(b, w.numberUnit...), a.Unit...), '.')
 	}
-	if a.Unit != "" && (a.Min != nil || a.Max != nil) {
-		x.add(" ", a.Unit)
+	if a.Unit != "" {
+		b = append(append(b, ' '), a.Unit...)
 	}
-	x.add(".")
+	return append(b, '.')
 }
 
 // appendDateBounds names bounds that do not depend on when the question is read.
@@ -233,12 +237,8 @@ func (x *renderer) appendDateBounds() {
 
 func (x *renderer) appendFileHint() {
 	a, w := x.a, x.w
-	photos := len(a.Accept) > 0
-	for _, t := range a.Accept {
-		photos = photos && strings.HasPrefix(t, "image/")
-	}
 	one, upTo := w.file, w.filesUpTo
-	if photos {
+	if a.Photos() {
 		one, upTo = w.photo, w.photosUpTo
 	}
 	switch most := a.Most; {

@@ -2,6 +2,7 @@ package ask
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -292,11 +293,16 @@ func compiled(pattern string) (*regexp.Regexp, error) {
 // DefaultTextLength is how long a text may be if the ask says nothing.
 const DefaultTextLength = 2000
 
-func (a *Ask) text(s string) Outcome {
-	most := a.MaxLength
-	if most <= 0 {
-		most = DefaultTextLength
+// textLength is MaxLength with its default.
+func (a *Ask) textLength() int {
+	if a.MaxLength <= 0 {
+		return DefaultTextLength
 	}
+	return a.MaxLength
+}
+
+func (a *Ask) text(s string) Outcome {
+	most := a.textLength()
 	s = strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD"))
 	if s == "" {
 		return Outcome{Problem: Unclear}
@@ -344,6 +350,11 @@ func (a *Ask) accepts(media string) bool {
 		}
 	}
 	return false
+}
+
+// Photos says whether nothing but pictures is accepted.
+func (a *Ask) Photos() bool {
+	return len(a.Accept) > 0 && !slices.ContainsFunc(a.Accept, func(t string) bool { return !strings.HasPrefix(t, "image/") })
 }
 
 func (a *Ask) file(r *Reply, toks []token) Outcome {

@@ -416,10 +416,7 @@ func (a Ask) CheckValue(v Value, c Context) error {
 			return fmt.Errorf("at %s is past; give a time to come", v.At)
 		}
 	case Text:
-		most := a.MaxLength
-		if most <= 0 {
-			most = DefaultTextLength
-		}
+		most := a.textLength()
 		switch n := utf8.RuneCountInString(v.Text); {
 		case strings.TrimSpace(v.Text) == "":
 			return errors.New("text is missing")
