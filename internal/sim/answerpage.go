@@ -3,13 +3,11 @@ package sim
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"html"
 	"io"
 	"mime"
 	"mime/multipart"
-	"mime/quotedprintable"
 	"net/http"
 	"net/mail"
 	"net/url"
@@ -46,13 +44,7 @@ func htmlPart(contentType, transfer string, body io.Reader, depth int) string {
 	if kind != "text/html" {
 		return ""
 	}
-	switch strings.ToLower(transfer) {
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, body)
-	}
-	b, err := io.ReadAll(body)
+	b, err := io.ReadAll(unpacked(body, transfer))
 	if err != nil {
 		return ""
 	}

@@ -200,14 +200,7 @@ func attachedFiles(contentType string, body io.Reader, depth int) []File {
 		if plain, err := dec.DecodeHeader(name); err == nil {
 			name = plain
 		}
-		var r io.Reader = part
-		switch strings.ToLower(part.Header.Get("Content-Transfer-Encoding")) {
-		case "base64":
-			r = base64.NewDecoder(base64.StdEncoding, part)
-		case "quoted-printable":
-			r = quotedprintable.NewReader(part)
-		}
-		content, err := io.ReadAll(r)
+		content, err := io.ReadAll(unpacked(part, part.Header.Get("Content-Transfer-Encoding")))
 		if err != nil {
 			continue
 		}
@@ -215,5 +208,17 @@ func attachedFiles(contentType string, body io.Reader, depth int) []File {
 			kind = http.DetectContentType(content)
 		}
 		out = append(out, File{Name: name, MediaType: kind, Content: content})
+	}
+}
+
+// unpacked reads a part of a mail as it was before it was encoded for its way.
+func unpacked(body io.Reader, transfer string) io.Reader {
+	switch strings.ToLower(transfer) {
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, body)
+	case "quoted-printable":
+		return quotedprintable.NewReader(body)
+	default:
+		return body
 	}
 }
