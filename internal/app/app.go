@@ -191,7 +191,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	})
 	a.Outbox = outbox.New(a.DB, a.Accounts, a.Blobs, a.env, core.Now, a.node, log)
 	a.Asks = ask.NewStore(ask.StoreOptions{DB: a.DB, Accounts: a.Accounts, Outbox: a.Outbox, Now: core.Now, URL: a.answerURL, Company: company, Log: log})
-	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: a.staffOf, Unit: unitOf})
+	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: staffOf, Unit: unitOf})
 	a.Intake.After = a.Dialogs.Received
 	key, err := a.DB.Secret(ctx, "url_key", func() string {
 		b := make([]byte, 32)

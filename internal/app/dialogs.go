@@ -36,7 +36,7 @@ func company(ctx context.Context, q db.Querier) (string, error) {
 }
 
 // staffOf finds whom a dialog means: the customer's own advisor, or a colleague by e-mail address.
-func (a *App) staffOf(ctx context.Context, q db.Querier, who, cust string) (conversation.Actor, error) {
+func staffOf(ctx context.Context, q db.Querier, who, cust string) (conversation.Actor, error) {
 	if who == "advisor" {
 		c, err := customer.Get(ctx, q, cust)
 		if err != nil || c.Advisor == "" {

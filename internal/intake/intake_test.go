@@ -169,6 +169,43 @@ func TestPoisonDelaysNobody(t *testing.T) {
 	})
 }
 
+// What follows a message (an answer to a question, a dialog's step) may fail or crash: the message is there all the same,
+// nothing of what was half done stays, and the others go on.
+func TestWhatFollowsHarmsNoMessage(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := build(t, d)
+		h.in.After = func(ctx context.Context, tx *db.Tx, r conversation.Received, _ string, _ bool, _ func() ([]string, error)) error {
+			if r.Message.Text == "gut" {
+				return nil
+			}
+			if _, err := conversation.Note(ctx, tx, r.Row.ID, "halb fertig", "", conversation.Actor{}, time.Now()); err != nil {
+				return err
+			}
+			if r.Message.Text == "stürzt" {
+				panic("a mistake of ours")
+			}
+			return errors.New("cannot go on")
+		}
+		h.run(h.in)
+		h.accept(h.chatAcct, said("a", 1, "gut"), said("b", 1, "scheitert"), said("c", 1, "stürzt"), said("d", 1, "gut"))
+		h.settled()
+		for _, s := range []string{"a", "b", "c", "d"} {
+			if got := h.texts("chat", s); len(got) != 1 {
+				t.Errorf("%s: %v, want one message", s, got)
+			}
+		}
+		var notes int
+		ok(t, h.o.Row(ctx, `SELECT COUNT(*) FROM message WHERE org = $1 AND kind = 'note'`).Scan(&notes))
+		if notes != 0 {
+			t.Errorf("%d notes of what was half done", notes)
+		}
+		if n, err := intake.CountWorkItems(ctx, h.o); err != nil || n != 0 {
+			t.Errorf("%d work items (%v)", n, err)
+		}
+		h.balanced()
+	})
+}
+
 // Whatever bytes a stranger puts into a field, it becomes a message or a work item, and never stops the others: engines
 // differ in what they take for text.
 func TestHostileBytesAreStored(t *testing.T) {

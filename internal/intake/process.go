@@ -48,6 +48,7 @@ type item struct {
 	html, source          string
 	images                int
 	err                   error // found before the transaction: straight to quarantine
+	apart                 bool  // processed in a savepoint of its own, after the batch had failed
 }
 
 // process works off what is pending until ctx ends.
@@ -178,6 +179,7 @@ func (i *Intake) inOne(ctx context.Context, o db.Org, items []*item, apart bool)
 				break // the rest in the next transaction
 			}
 			taken++
+			it.apart = apart
 			if !still[it.id] {
 				continue
 			}
@@ -490,7 +492,15 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		if e.Choice != nil {
 			payload = e.Choice.Data
 		}
-		if err := i.After(ctx, tx, res, payload, in.Threaded, in.CustomerIDs); err != nil {
+		after := func() error { return i.After(ctx, tx, res, payload, in.Threaded, in.CustomerIDs) }
+		if !it.apart {
+			err = after()
+		} else if err = tx.Savepoint(ctx, after); err != nil && !errors.Is(err, db.ErrUnavailable) {
+			// The message is there and waits for a person, whatever became of the machine's part.
+			i.Log.Error("what follows a message failed; a person has to answer it", "message", res.Message.ID, "error", err)
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
