@@ -87,17 +87,14 @@ func (v Value) Any(k Kind) any {
 	return nil
 }
 
-var (
-	germanDays   = [...]string{"Sonntag", "Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag"}
-	germanMonths = [...]string{"", "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"}
-)
+var germanDays = &sentencesDE.weekdays
 
 func german(language string) bool { return !strings.HasPrefix(language, "en") }
 
 // ShowDate writes a day as the language does: "Donnerstag, 26. November 2026", "Thursday, 26 November 2026".
 func ShowDate(t time.Time, language string) string {
 	if german(language) {
-		month := germanMonths[t.Month()]
+		month := sentencesDE.months[t.Month()-1]
 		if t.Month() == time.January && strings.HasPrefix(language, "de-AT") {
 			month = "Jänner"
 		}
