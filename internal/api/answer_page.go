@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -206,9 +207,6 @@ func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request) {
 		}
 	} else {
 		c := ask.Context{Now: s.Now(), Language: lang, Code: code}
-		if z, err := time.LoadLocation(zoneName(o.Ask.Zone)); err == nil {
-			c.Zone = z
-		}
 		value, wrong := s.answerValue(o, form, files, c)
 		if len(wrong) > 0 {
 			again(wrong)
@@ -251,7 +249,7 @@ func (s *Server) answerValue(o ask.Opened, form url.Values, files []ask.ReplyFil
 	value, wrong := ask.ValueFromForm(o.Ask, form, c)
 	if o.Ask.Kind == ask.Signature && !value.Skipped {
 		for _, f := range files {
-			if !strings.HasPrefix(f.MediaType, "image/") {
+			if !o.Ask.Accepts(f.MediaType) {
 				wrong["files"] = ask.ReAsk(ask.Ask{Kind: ask.File, Text: o.Ask.Text, Accept: []string{"image/*"}}, ask.Outcome{Problem: ask.WrongType, Detail: "type"}, c.Language)
 				continue
 			}
@@ -265,36 +263,22 @@ func (s *Server) answerFiles(a ask.Ask, files []ask.ReplyFile, c ask.Context) (v
 	out := ask.Outcome{}
 	for _, f := range files {
 		v.Files = append(v.Files, f.ID)
-		if !accepted(a.Accept, f.MediaType) {
+		if !a.Accepts(f.MediaType) {
 			out = ask.Outcome{Problem: ask.WrongType, Detail: "type"}
 		}
 	}
 	out.Value = v
-	most := a.Most
-	if most == 0 {
-		most = answerFilesMax
-	}
 	switch {
 	case out.Problem != "":
 	case len(files) < max(a.Least, 1):
 		out.Problem = ask.TooFew
-	case len(files) > most:
+	case len(files) > cmp.Or(a.Most, answerFilesMax):
 		out.Problem = ask.TooMany
 	}
 	if out.Problem != "" {
 		return v, map[string]string{"files": ask.ReAsk(a, out, c.Language)}
 	}
 	return v, nil
-}
-
-// accepted reports whether a media type is one of those wanted.
-func accepted(accept []string, mediaType string) bool {
-	for _, t := range accept {
-		if kind, any := strings.CutSuffix(t, "/*"); any && strings.HasPrefix(mediaType, kind+"/") || t == mediaType || t == "*/*" {
-			return true
-		}
-	}
-	return len(accept) == 0
 }
 
 // formError is something in the form that its sender can mend.
@@ -535,8 +519,7 @@ func (v *answerView) About(field string) answerAbout {
 
 // Describe names what describes the group of options.
 func (v *answerView) Describe() string {
-	field := "o"
-	return v.About(field).By
+	return v.About("o").By
 }
 
 // answerLanguage is the language of the page: what was chosen on it, or the question's.
@@ -561,7 +544,7 @@ func answerLanguage(r *http.Request, o ask.Opened) string {
 func (s *Server) answerView(r *http.Request, o ask.Opened) *answerView {
 	lang := answerLanguage(r, o)
 	v := &answerView{View: o.State, Lang: lang, Company: o.Company, PersonOffered: true}
-	view := ask.NewView(o.Ask, ask.Options{Language: lang, Zone: zoneName(o.Ask.Zone)})
+	view := ask.NewView(o.Ask, ask.Options{Language: lang, Zone: o.Ask.Zone})
 	v.Lang = view.Language
 	v.W = answerWordsFor(v.Lang)
 	v.F = view.Words
@@ -612,13 +595,10 @@ func (s *Server) answerView(r *http.Request, o ask.Opened) *answerView {
 
 // channelTitle is a medium's name for people.
 func (s *Server) channelTitle(kind, lang string) string {
-	if s.Accounts != nil {
-		if d := s.Accounts.Driver(kindOf(kind)); d != nil {
-			return d.Title().In(lang)
+	if s.AllMedia != nil {
+		if m, ok := s.medium(kind); ok {
+			return m.Title.In(lang)
 		}
-	}
-	if m, ok := planned[kindOf(kind)]; ok {
-		return m.Title.In(lang)
 	}
 	return kind
 }
@@ -626,7 +606,7 @@ func (s *Server) channelTitle(kind, lang string) string {
 // fillAnswer adds the fields.
 func (s *Server) fillAnswer(v *answerView, o ask.Opened) {
 	a := o.Ask
-	view := ask.NewView(a, ask.Options{Language: v.Lang, Zone: zoneName(a.Zone)})
+	view := ask.NewView(a, ask.Options{Language: v.Lang, Zone: a.Zone})
 	v.Hint, v.Machine, v.Input, v.Optional = view.Hint, view.Machine, view.Input, view.Optional
 	v.Bounds = a.Sentence(v.Lang)
 	v.MachineText = v.W.Machine
@@ -653,11 +633,10 @@ func (s *Server) fillAnswer(v *answerView, o ask.Opened) {
 	v.Group = v.Input == "radio" || v.Input == "checkbox"
 	day := ""
 	for i, p := range view.Options {
-		n := i
-		option := answerOption{N: n, Label: p.Label, Description: p.Description, Chosen: slices.Contains(v.keep["o"], strconv.Itoa(n))}
+		option := answerOption{N: i, Label: p.Label, Description: p.Description, Chosen: slices.Contains(v.keep["o"], strconv.Itoa(i))}
 		title := ""
 		if a.Kind == ask.Slot && !p.Start.IsZero() && len(view.Options) > 3 {
-			title, option.Label = ask.SlotDay(v.Lang, zoneName(a.Zone), p.Start)
+			title, option.Label = ask.SlotDay(v.Lang, a.Zone, p.Start)
 		}
 		if len(v.Groups) == 0 || title != day {
 			v.Groups = append(v.Groups, answerGroup{Title: title})
@@ -749,16 +728,9 @@ func firstOf(list ...string) string {
 	return ""
 }
 
-func zoneName(zone string) string {
-	if zone == "" {
-		return "Europe/Berlin"
-	}
-	return zone
-}
-
 // answerTime is a moment in words, in the question's zone.
 func (s *Server) answerTime(lang, zone string, t time.Time) string {
-	day, clock := ask.SlotDay(lang, zoneName(zone), t)
+	day, clock := ask.SlotDay(lang, zone, t)
 	return day + ", " + clock
 }
 

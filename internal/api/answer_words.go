@@ -1,10 +1,11 @@
 package api
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/rufweite/rufweite/internal/ask"
-	"github.com/rufweite/rufweite/internal/channel"
 )
 
 // answerWords are the words of the answer page that do not belong to the question.
@@ -110,11 +111,8 @@ func answerWordsFor(lang string) answerWords {
 
 // fileWords are the label and the hint of the field for files.
 func (w answerWords) fileWords(a ask.Ask) (label, hint string) {
-	photos := len(a.Accept) > 0
-	for _, t := range a.Accept {
-		photos = photos && strings.HasPrefix(t, "image/")
-	}
-	label, hint = w.files, strings.ReplaceAll(w.uploadMany, "#", itoa(min(orTen(a.Most), answerFilesMax)))
+	photos := a.Photos()
+	label, hint = w.files, strings.ReplaceAll(w.uploadMany, "#", strconv.Itoa(min(cmp.Or(a.Most, answerFilesMax), answerFilesMax)))
 	switch {
 	case a.Most == 1 && photos:
 		label, hint = w.photo, w.uploadOne
@@ -126,20 +124,6 @@ func (w answerWords) fileWords(a ask.Ask) (label, hint string) {
 	return label, hint
 }
 
-func orTen(n int) int {
-	if n == 0 {
-		return answerFilesMax
-	}
-	return n
-}
-
-func itoa(n int) string {
-	if n >= 10 {
-		return itoa(n/10) + string(rune('0'+n%10))
-	}
-	return string(rune('0' + n))
-}
-
 // tongueName is what a language calls itself.
 func tongueName(tag string) string {
 	if name, ok := map[string]string{"de": "Deutsch", "de-simple": "Leichte Sprache", "en": "English", "fr": "Français", "it": "Italiano", "es": "Español", "pl": "Polski", "tr": "Türkçe", "uk": "Українська", "ru": "Русский", "ar": "العربية", "fa": "فارسی", "ro": "Română", "nl": "Nederlands", "pt": "Português", "el": "Ελληνικά", "hr": "Hrvatski", "sr": "Srpski", "bg": "Български", "cs": "Čeština", "da": "Dansk"}[tag]; ok {
@@ -147,7 +131,3 @@ func tongueName(tag string) string {
 	}
 	return tag
 }
-
-var planned = channel.Planned()
-
-func kindOf(s string) channel.Kind { return channel.Kind(s) }

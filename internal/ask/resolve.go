@@ -326,8 +326,8 @@ func (a *Ask) text(s string) Outcome {
 	return Outcome{Value: Value{Text: s}, Confidence: 1, Reading: "words"}
 }
 
-// accepts holds a media type to the list of an ask.
-func (a *Ask) accepts(media string) bool {
+// Accepts holds a media type to the list of an ask; signatures are pictures.
+func (a *Ask) Accepts(media string) bool {
 	media = strings.ToLower(media)
 	if i := strings.IndexByte(media, ';'); i >= 0 {
 		media = media[:i]
@@ -367,7 +367,7 @@ func (a *Ask) file(r *Reply, toks []token) Outcome {
 	var ids []string
 	wrong := ""
 	for _, f := range r.Files {
-		if f.ID != "" && a.accepts(f.MediaType) {
+		if f.ID != "" && a.Accepts(f.MediaType) {
 			ids = append(ids, f.ID)
 		} else if wrong == "" {
 			wrong = f.Name

@@ -381,3 +381,27 @@ func FuzzResolve(f *testing.F) {
 		WantsPerson(text, c.Language)
 	})
 }
+
+// Accept lists are written by people, media types by programs: case and parameters do not matter, wherever a file comes from.
+func TestAccepts(t *testing.T) {
+	for _, c := range []struct {
+		accept []string
+		kind   Kind
+		media  string
+		want   bool
+	}{
+		{nil, File, "video/mp4", true},
+		{[]string{"image/*"}, File, "image/png", true},
+		{[]string{"image/*"}, File, "imagery/png", false},
+		{[]string{"image/PNG"}, File, "image/png; q=1", true},
+		{[]string{"*/*"}, File, "audio/ogg", true},
+		{[]string{"application/pdf"}, File, "image/png", false},
+		{[]string{"application/pdf"}, Signature, "image/png", true},
+		{nil, Signature, "application/pdf", false},
+	} {
+		a := Ask{Kind: c.kind, Accept: c.accept}
+		if got := a.Accepts(c.media); got != c.want {
+			t.Errorf("%s %v takes %s: %v", c.kind, c.accept, c.media, got)
+		}
+	}
+}
