@@ -406,9 +406,9 @@ func (x *renderer) numbered() {
 // optionURL is the page with one option chosen already.
 func (x *renderer) optionURL(n int) string {
 	if strings.IndexByte(x.o.URL, '?') >= 0 {
-		return x.o.URL + "&o=" + itoa(n)
+		return x.o.URL + "&o=" + strconv.Itoa(n)
 	}
-	return x.o.URL + "?o=" + itoa(n)
+	return x.o.URL + "?o=" + strconv.Itoa(n)
 }
 
 // free asks for an answer in words or as a file.

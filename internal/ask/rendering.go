@@ -1,6 +1,9 @@
 package ask
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Say is something said to a customer: words, or a question, or both.
 type Say struct {
@@ -85,7 +88,7 @@ func Payload(code string, option int) string {
 	if option == PersonOption {
 		return "p:" + code
 	}
-	return "a:" + code + ":" + itoa(option)
+	return "a:" + code + ":" + strconv.Itoa(option)
 }
 
 // PersonOption is the number of the button that asks for a person.
@@ -127,11 +130,4 @@ func validCode(s string) bool {
 		return s == "" // previews
 	}
 	return strings.Trim(s, CodeAlphabet) == ""
-}
-
-func itoa(n int) string {
-	if n >= 10 {
-		return itoa(n/10) + string(rune('0'+n%10))
-	}
-	return string(rune('0' + n))
 }

@@ -3,6 +3,7 @@ package ask
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -135,7 +136,7 @@ func (a *Ask) choice(i int, c *Context) (Value, bool) {
 		return a.slotValue(i, a.zone(c)), true
 	case Rating:
 		if a.Scale == "0-10" {
-			return Value{Number: itoa(i)}, true
+			return Value{Number: strconv.Itoa(i)}, true
 		}
 		return Value{Key: Verdicts()[i]}, true
 	}
