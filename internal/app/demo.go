@@ -532,6 +532,10 @@ func demoProblem(w http.ResponseWriter, r *http.Request, status int, code, de, e
 	_ = json.NewEncoder(w).Encode(p) // the client may be gone
 }
 
+func demoBadJSON(w http.ResponseWriter, r *http.Request, err error) {
+	demoProblem(w, r, http.StatusBadRequest, "bad_json", "Das ist kein JSON, wie es hier erwartet wird: "+err.Error(), "This is not the JSON that is expected here: "+err.Error())
+}
+
 func demoJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -697,7 +701,7 @@ func (d *Demo) serveWrite(w http.ResponseWriter, r *http.Request) {
 			demoProblem(w, r, http.StatusRequestEntityTooLarge, "too_large", "Die Datei ist größer als 10 MB.", "The file is larger than 10 MB.")
 			return
 		}
-		demoProblem(w, r, http.StatusBadRequest, "bad_json", "Das ist kein JSON, wie es hier erwartet wird: "+err.Error(), "This is not the JSON that is expected here: "+err.Error())
+		demoBadJSON(w, r, err)
 		return
 	}
 	if !d.someone(w, r, in.Customer, in.Channel) {

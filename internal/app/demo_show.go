@@ -101,7 +101,7 @@ func (d *Demo) serveShow(w http.ResponseWriter, r *http.Request) {
 		Channel  string `json:"channel"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&in); err != nil {
-		demoProblem(w, r, http.StatusBadRequest, "bad_json", "Das ist kein JSON, wie es hier erwartet wird: "+err.Error(), "This is not the JSON that is expected here: "+err.Error())
+		demoBadJSON(w, r, err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 60*time.Second)
@@ -128,7 +128,7 @@ func (d *Demo) servePress(w http.ResponseWriter, r *http.Request) {
 		Label    string `json:"label"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10)).Decode(&in); err != nil {
-		demoProblem(w, r, http.StatusBadRequest, "bad_json", "Das ist kein JSON, wie es hier erwartet wird: "+err.Error(), "This is not the JSON that is expected here: "+err.Error())
+		demoBadJSON(w, r, err)
 		return
 	}
 	if !d.someone(w, r, in.Customer, in.Channel) {
