@@ -55,11 +55,12 @@ export class Editor {
     void this.check(!!d.program)   // in the language of whoever looks
   }
 
+  private snapshot(): Snapshot { return { source: this.source, program: this.program, layout: this.layout } }
   // What was before an edit. Keystrokes in one field within two seconds are one edit.
   private remember(what: string) {
     const now = Date.now()
     if (what && what === this.last.what && now - this.last.at < 2000) { this.last.at = now; this.future = []; return }
-    this.past = [...this.past.slice(-199), { source: this.source, program: this.program, layout: this.layout }]
+    this.past = [...this.past.slice(-199), this.snapshot()]
     this.future = []
     this.last = { what, at: now }
   }
@@ -73,14 +74,14 @@ export class Editor {
   undo() {
     const s = this.past.at(-1)
     if (!s) return
-    this.future = [...this.future, { source: this.source, program: this.program, layout: this.layout }]
+    this.future = [...this.future, this.snapshot()]
     this.past = this.past.slice(0, -1)
     this.restore(s)
   }
   redo() {
     const s = this.future.at(-1)
     if (!s) return
-    this.past = [...this.past, { source: this.source, program: this.program, layout: this.layout }]
+    this.past = [...this.past, this.snapshot()]
     this.future = this.future.slice(0, -1)
     this.restore(s)
   }
