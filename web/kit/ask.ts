@@ -204,6 +204,15 @@ export interface Tried {
   findings: Finding[] | null
 }
 
+/** isYesNo reports whether a question is answered with yes or no. */
+export const isYesNo = (kind: AskKind) => kind === 'yes_no' || kind === 'consent'
+
+/** choicesOf lists what there is to choose from; yes and no have labels of their own, or the usual ones. */
+export function choicesOf(q: Pick<Question, 'ask' | 'options'>, language: string, usual: { yes: string; no: string }): { key: string; label: string }[] {
+  if (q.options.length || !isYesNo(q.ask.kind)) return q.options
+  return [{ key: 'yes', label: textIn(q.ask.yes, language) || usual.yes }, { key: 'no', label: textIn(q.ask.no, language) || usual.no }]
+}
+
 /** plain is the text itself. */
 export const plain = (w: Words | undefined): string => (w === undefined ? '' : typeof w === 'string' ? w : w.text)
 

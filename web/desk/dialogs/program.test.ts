@@ -27,7 +27,7 @@ describe('exits', () => {
 })
 
 describe('conditions', () => {
-  const w = { yes: 'Ja', no: 'Nein', otherwise: 'sonst', skipped: 'übersprungen' }
+  const w = { yes: 'Ja', no: 'Nein', otherwise: 'sonst', skippedIt: 'übersprungen' }
   const q: Program = { ...p, steps: [...p.steps, { id: 'ok', ask: { kind: 'yes_no', text: { de: '?' }, yes: { de: 'Passt' } } }] }
   const table: [string, string, boolean][] = [['when.key == "other"', 'Anderer Tag', false], ['when == "thu"', 'Donnerstag', false], ['ok.yes', 'Passt', false], ['!ok.yes', 'Nein', false], ['ok == false', 'Nein', false], ['', 'sonst', false], ['!answered(ok)', 'übersprungen', false], ['size(x) > 3', 'size(x) > 3', true], ['when.key == "gone"', 'when.key == "gone"', true]]
   for (const [cel, text, code] of table) it(cel || 'the last one', () => expect(condition(q, cel, 'de', w)).toEqual({ text, code }))

@@ -1,5 +1,5 @@
 // Dialogs as a graph: which ways lead out of a step, how they are called, where they stand on the canvas, and what edits do. Pure.
-import { plain, textIn, type AskKind, type Finding, type Layout, type Program, type Step, type Texts, type Variable } from '../../kit/ask'
+import { isYesNo, plain, textIn, type AskKind, type Finding, type Layout, type Program, type Step, type Texts, type Variable } from '../../kit/ask'
 
 export type StepKind = 'say' | 'ask' | 'branch' | 'set' | 'call' | 'wait' | 'hand' | 'run' | 'end'
 export const stepKinds: StepKind[] = ['say', 'ask', 'branch', 'set', 'call', 'wait', 'hand', 'run', 'end']
@@ -29,12 +29,12 @@ export function exits(p: Program, i: number): Exit[] {
 export const savedAs = (s: Step): string => s.save || s.ask?.name || (s.ask ? s.id.replace(/-/g, '_') : '')
 
 /** condition makes words of a simple CEL expression about an answer; what it does not know stays as it is (code: true). */
-export function condition(p: Program, cel: string, language: string, w: { yes: string; no: string; otherwise: string; skipped: string }): { text: string; code: boolean } {
+export function condition(p: Program, cel: string, language: string, w: { yes: string; no: string; otherwise: string; skippedIt: string }): { text: string; code: boolean } {
   const c = cel.trim()
   if (!c) return { text: w.otherwise, code: false }
   const asked = (name: string) => p.steps.find((s) => s.ask && savedAs(s) === name)?.ask
   let m = /^(!?)\s*(\w+)(?:\.yes)?$/.exec(c)
-  if (m && asked(m[2]!) && ['yes_no', 'consent'].includes(asked(m[2]!)!.kind)) { const a = asked(m[2]!)!; return { text: m[1] ? textIn(a.no, language) || w.no : textIn(a.yes, language) || w.yes, code: false } }
+  if (m && asked(m[2]!) && isYesNo(asked(m[2]!)!.kind)) { const a = asked(m[2]!)!; return { text: m[1] ? textIn(a.no, language) || w.no : textIn(a.yes, language) || w.yes, code: false } }
   m = /^(\w+)(?:\.yes)?\s*==\s*(true|false)$/.exec(c)
   if (m && asked(m[1]!)) { const a = asked(m[1]!)!; return { text: m[2] === 'true' ? textIn(a.yes, language) || w.yes : textIn(a.no, language) || w.no, code: false } }
   m = /^(\w+)(?:\.key)?\s*==\s*["']([^"']*)["']$/.exec(c) ?? /^["']([^"']*)["']\s+in\s+(\w+)(?:\.keys)?$/.exec(c)
@@ -44,7 +44,7 @@ export function condition(p: Program, cel: string, language: string, w: { yes: s
     if (o) return { text: textIn(o.label, language), code: false }
   }
   m = /^!\s*answered\((\w+)\)$/.exec(c)
-  if (m && asked(m[1]!)) return { text: w.skipped, code: false }
+  if (m && asked(m[1]!)) return { text: w.skippedIt, code: false }
   return { text: c, code: true }
 }
 
@@ -110,6 +110,12 @@ export function add(p: Program, after: string, kind: StepKind, ask?: AskKind): {
   return { program: out, id }
 }
 
+/** redirect leads what leads from a step to id to another one. */
+function redirect(s: Step, id: string, to: string) {
+  for (const k of ['next', 'expired', 'unclear', 'failed', 'wrote'] as const) if (s[k] === id) s[k] = to
+  for (const c of s.branch ?? []) if (c.to === id) c.to = to
+}
+
 /** remove takes a step out; what led to it leads to where it led. */
 export function remove(p: Program, id: string): Program {
   const i = p.steps.findIndex((s) => s.id === id)
@@ -122,8 +128,7 @@ export function remove(p: Program, id: string): Program {
   const wasImplied = above && exits(p, i - 1).some((e) => e.slot === 'next' && e.implied)
   out.steps.splice(i, 1)
   for (const s of out.steps) {
-    for (const k of ['next', 'expired', 'unclear', 'failed', 'wrote'] as const) if (s[k] === id) s[k] = instead
-    for (const c of s.branch ?? []) if (c.to === id) c.to = instead
+    redirect(s, id, instead)
   }
   if (above && wasImplied && to && out.steps[i]?.id !== to) above.next = to
   return out
@@ -149,8 +154,7 @@ export function rename(p: Program, id: string, to: string): Program {
   const out = copy(p)
   for (const s of out.steps) {
     if (s.id === id) s.id = to
-    for (const k of ['next', 'expired', 'unclear', 'failed', 'wrote'] as const) if (s[k] === id) s[k] = to
-    for (const c of s.branch ?? []) if (c.to === id) c.to = to
+    redirect(s, id, to)
   }
   return out
 }
@@ -180,7 +184,7 @@ export function tall(s: Step, language: string): number {
   if (k === 'ask' && s.say) h += 20 * rows(textIn(s.say, language))
   h += 20 * rows(lead(s, language))
   if (s.ask?.options) h += 30 * Math.ceil(Math.min(s.ask.options.length, 6) / 2) + 4
-  else if (s.ask && ['yes_no', 'consent'].includes(s.ask.kind)) h += 34
+  else if (s.ask && isYesNo(s.ask.kind)) h += 34
   return h + 18
 }
 
