@@ -27,7 +27,12 @@ export function limit(can: Partial<Capabilities>, options: number): { max: numbe
 /** length counts as channels do: in code points. */
 export const length = (s: string) => [...s.trim()].length
 
-const slug = (s: string) => s.normalize('NFKD').replace(/ß/g, 'ss').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9]+/g, '_').replace(/^_+|_+$/g, '').slice(0, 36)
+/** ascii keeps the letters and digits that keys are made of; what lies between them becomes one sign. */
+export const ascii = (s: string, sign: string) => s.normalize('NFKD').replace(/ß/g, 'ss').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9]+/g, sign)
+const slug = (s: string) => ascii(s, '_').replace(/^_+|_+$/g, '').slice(0, 36)
+
+/** decimal reads a number typed with a comma or a point; undefined = none. */
+export const decimal = (s: string) => (s.trim() === '' || Number.isNaN(Number(s.replace(',', '.'))) ? undefined : Number(s.replace(',', '.')))
 
 /** keyed gives every option a key of its own, made of its label; those that have one keep it. */
 export function keyed(options: AskOption[], language: string): AskOption[] {

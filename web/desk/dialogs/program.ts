@@ -1,5 +1,6 @@
 // Dialogs as a graph: which ways lead out of a step, how they are called, where they stand on the canvas, and what edits do. Pure.
 import { isYesNo, plain, textIn, type AskKind, type Finding, type Layout, type Program, type Step, type Texts, type Variable } from '../../kit/ask'
+import { decimal } from '../asks/rules'
 
 export type StepKind = 'say' | 'ask' | 'branch' | 'set' | 'call' | 'wait' | 'hand' | 'run' | 'end'
 export const stepKinds: StepKind[] = ['say', 'ask', 'branch', 'set', 'call', 'wait', 'hand', 'run', 'end']
@@ -246,7 +247,7 @@ export function inputsFrom(inputs: Variable[], typed: Record<string, string>): {
   for (const v of inputs) {
     const s = (typed[v.name] ?? '').trim()
     if (!s) { if (v.default === undefined || v.default === null) return { missing: v.name }; continue }
-    if (v.type === 'number') { const x = Number(s.replace(',', '.')); if (Number.isNaN(x)) return { missing: v.name }; out[v.name] = x }
+    if (v.type === 'number') { const x = decimal(s); if (x === undefined) return { missing: v.name }; out[v.name] = x }
     else if (v.type === 'yes_no') out[v.name] = s === 'true'
     else if (v.type === 'list') out[v.name] = s.split(',').map((x) => x.trim()).filter(Boolean)
     else if (v.type === 'date_time') { const d = new Date(s); if (Number.isNaN(d.getTime())) return { missing: v.name }; out[v.name] = d.toISOString() }
