@@ -260,6 +260,10 @@ type Env struct {
 	WebhookURL string       // the public URL of this account's webhook, "" if no public URL is known
 	Hostname   string       // how this server calls itself (EHLO, Message-ID fall-back)
 
+	// Next waits until one more request to the provider fits into the account's pace (Paced), for messages that need
+	// several; nil = there is no pace to keep. The first request of a Send has waited already.
+	Next func(ctx context.Context) error
+
 	// SaveSetting, if not nil, keeps a setting that the provider renewed (an OAuth refresh token), if replaces says so of
 	// the stored value: what a person entered meanwhile stays, which is no error. It returns once that is durable.
 	SaveSetting func(ctx context.Context, key, value string, replaces func(stored string) bool) error

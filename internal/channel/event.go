@@ -26,6 +26,7 @@ const (
 	ReadEvent     EventType = "read"     // the customer has read up to Ref
 	StartEvent    EventType = "start"    // the customer opened the conversation, perhaps with a deep-link token
 	OptOutEvent   EventType = "opt_out"  // the customer wants nothing more on this address
+	MovedEvent    EventType = "moved"    // the customer is now reached under Sender.Value; Sender.Also has the old address
 	UnparsedEvent EventType = "unparsed" // one event of a batch that could not be understood; Error says why
 )
 
@@ -61,6 +62,9 @@ type Address struct {
 	Name      string    `json:"name,omitempty"`      // as the sender calls itself; never trusted
 	Language  string    `json:"language,omitempty"`  // BCP 47, if the provider tells
 	Assurance Assurance `json:"assurance,omitempty"` // "" = claimed
+	// Also are further addresses under which the provider itself knows this very account (WhatsApp: phone number and
+	// business-scoped id). They lead to the same customer.
+	Also []string `json:"also,omitempty"`
 }
 
 // Message is what somebody said.

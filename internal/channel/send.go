@@ -50,7 +50,9 @@ type Outgoing struct {
 	// Form is what a medium with native fields asks for (Capabilities.Forms): the ask as JSON (package ask, View). Other
 	// drivers ignore it, since the text then says everything.
 	Form json.RawMessage
-	At   time.Time // when it was written
+	// Template, if not nil, is sent instead of Text, which then says the same in words (Capabilities.Templates).
+	Template *TemplateUse
+	At       time.Time // when it was written
 }
 
 // File is an attachment of an outbound message.

@@ -501,6 +501,8 @@ func CheckEvents(t *testing.T, events []channel.Event) {
 			need(e.Ref != "", "the id of the message it is about")
 		case channel.UnparsedEvent:
 			need(e.Error != "", "a reason")
+		case channel.MovedEvent:
+			need(len(e.Sender.Also) > 0, "the old address")
 		case channel.StartEvent, channel.OptOutEvent, channel.TypingEvent:
 		default:
 			t.Errorf("%s: unknown type %q", where, e.Type)
