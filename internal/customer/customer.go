@@ -76,6 +76,8 @@ type Sender struct {
 	Address  Address
 	New      bool // the customer was made just now
 	Named    bool // until now only the address was known; the caller tells the conversations the name
+
+	aliased bool // the provider's other names of it are noted
 }
 
 // Book resolves the senders of a batch of events within one transaction and remembers them, so that each is looked
@@ -98,6 +100,9 @@ func (b *Book) Sender(ctx context.Context, kind channel.Kind, ch string, from ch
 	if !ok {
 		var err error
 		if s, err = b.find(ctx, kind, from.Value); errors.Is(err, db.ErrNoRows) {
+			s, err = b.findElsewhere(ctx, kind, from, now)
+		}
+		if errors.Is(err, db.ErrNoRows) {
 			s, err = b.create(ctx, kind, ch, from, now)
 		}
 		if errors.Is(err, ErrTaken) { // somebody wrote the address down in the meantime
@@ -107,6 +112,12 @@ func (b *Book) Sender(ctx context.Context, kind channel.Kind, ch string, from ch
 			return nil, fmt.Errorf("find the sender: %w", err)
 		}
 		b.seen[key] = s
+	}
+	if len(from.Also) > 0 && !s.aliased {
+		if err := alias(ctx, b.tx, kind, s.Address, from.Also, now); err != nil {
+			return nil, err
+		}
+		s.aliased = true
 	}
 	return s, b.touch(ctx, s, ch, from, now)
 }

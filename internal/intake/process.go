@@ -360,6 +360,11 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 		if e.Status == nil {
 			return errors.New("a status without content")
 		}
+		if len(e.Sender.Also) > 0 { // a receipt may tell under which other id the recipient will answer
+			if err := customer.Alias(ctx, tx, it.acct.Kind, e.Sender, it.at); err != nil {
+				return err
+			}
+		}
 		known, err := outbox.Apply(ctx, tx, it.channel, *e.Status, it.at)
 		if err == nil && !known {
 			return errLater
@@ -393,6 +398,13 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 			return conversation.Delete(ctx, tx, m, at)
 		}
 		return conversation.React(ctx, tx, m, e.Reaction, s.Customer.Name, at)
+	case channel.MovedEvent:
+		a, moved, err := customer.Move(ctx, tx, it.acct.Kind, e.Sender, it.at)
+		if err != nil || !moved {
+			return err
+		}
+		book.Forget()
+		return conversation.Happened(ctx, tx, a.ID, conversation.Event{Type: "moved", By: a.Value}, it.at)
 	case channel.StartEvent, channel.OptOutEvent:
 		s, err := book.Sender(ctx, it.acct.Kind, it.channel, e.Sender, it.at)
 		if err != nil {
