@@ -166,6 +166,7 @@ type Request struct {
 	Body   []byte      // raw bytes
 	URLs   []string    // the full URLs under which the provider may have signed (public URL first)
 	At     time.Time   // when it was received
+	Remote string      // the sender's IP address, behind trusted proxies the one that they name; "" = not known
 }
 
 // Reply is what the provider gets back once the events are stored. The zero value is 200 with an empty body.
@@ -297,6 +298,12 @@ type Paced interface {
 // after an upgrade). Webhook drivers need not be one: Parse does it.
 type Reparser interface {
 	Reparse(a Account, raw []byte) ([]Event, error)
+}
+
+// Configured is a driver whose media differ by account: what it can carry is part of the settings.
+type Configured interface {
+	// CapabilitiesOf is Capabilities for an account with these settings; what they do not say is as in Capabilities.
+	CapabilitiesOf(Settings) Capabilities
 }
 
 // Settled is a Sender that can only send with certain settings (e-mail without a server to submit to receives only).

@@ -109,6 +109,8 @@ type HTTP struct {
 	Refusals map[string]Refusal
 	// Text takes the text out of a request; "" if it has none.
 	Text func(r *http.Request, body []byte) string
+	// Texts is Text for a provider that takes several messages in one request.
+	Texts func(r *http.Request, body []byte) []string
 }
 
 // Refusal is an answer of a provider and what it means.
@@ -140,7 +142,7 @@ func Run(t *testing.T, s Suite) {
 	for _, send := range s.Sends {
 		t.Run("send "+send.Name, func(t *testing.T) { s.send(t, send) })
 	}
-	if s.HTTP != nil && s.HTTP.Text != nil && s.Driver.Capabilities().TextMax > 0 {
+	if s.HTTP != nil && (s.HTTP.Text != nil || s.HTTP.Texts != nil) && s.Driver.Capabilities().TextMax > 0 {
 		t.Run("send split", s.split)
 	}
 }
@@ -771,7 +773,9 @@ func (s Suite) split(t *testing.T) {
 	a, env := s.stand(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
-		if part := s.HTTP.Text(r, body); part != "" {
+		if s.HTTP.Texts != nil {
+			got = append(got, s.HTTP.Texts(r, body)...)
+		} else if part := s.HTTP.Text(r, body); part != "" {
 			got = append(got, part)
 		}
 		mu.Unlock()
