@@ -45,6 +45,7 @@ import (
 	"github.com/rufweite/rufweite/internal/live"
 	"github.com/rufweite/rufweite/internal/org"
 	"github.com/rufweite/rufweite/internal/outbox"
+	"github.com/rufweite/rufweite/internal/reach"
 	"github.com/rufweite/rufweite/internal/search"
 	"github.com/rufweite/rufweite/internal/vault"
 	"github.com/rufweite/rufweite/web"
@@ -193,6 +194,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.Asks = ask.NewStore(ask.StoreOptions{DB: a.DB, Accounts: a.Accounts, Outbox: a.Outbox, Now: core.Now, URL: a.answerURL, Company: company, Log: log})
 	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: staffOf, Unit: unitOf})
 	a.Intake.After = a.Dialogs.Received
+	a.Intake.Tell = a.tell
 	key, err := a.DB.Secret(ctx, "url_key", func() string {
 		b := make([]byte, 32)
 		_, _ = rand.Read(b) // crypto/rand does not fail
@@ -413,6 +415,20 @@ func advisor(ctx context.Context, q db.Querier, id string) conversation.Actor {
 		return conversation.Actor{}
 	}
 	return conversation.Actor{ID: u.ID, Name: u.Name}
+}
+
+// tell sends what intake says about where a conversation goes on.
+func (a *App) tell(ctx context.Context, tx *db.Tx, t intake.Telling) error {
+	c, err := a.Accounts.Get(tx.Org(), t.Channel.ID)
+	if err != nil {
+		return err
+	}
+	if ok, _ := reach.CanSend(a.Accounts, c); !ok {
+		return nil // it can only receive: a person answers elsewhere
+	}
+	_, _, err = a.Outbox.Send(ctx, tx, outbox.Request{Conversation: t.Conversation, Asked: true, Out: conversation.Out{Author: channel.Machine, By: conversation.Actor{Name: "Automatischer Assistent"},
+		Channel: c.Account, Address: t.Address.ID, AddressValue: t.Address.Value, Assurance: t.Address.Assurance, Text: t.Text, ClientID: t.ClientID, Automatic: true}})
+	return err
 }
 
 // media fetches a remote image of a mail.

@@ -38,6 +38,7 @@ type In struct {
 	Edited       bool         // it came as an edit and its original was never seen
 	Rule         string       // what staff said of this sender: a Category, "" = nothing
 	Authentic    string       // how the sender was judged, as JSON
+	Into         string       // the conversation that this certainly belongs to; "" = the rules decide
 }
 
 // aside tells whether an inbound message is nobody's work, and why. What staff said of a sender counts; what a machine
@@ -279,6 +280,9 @@ func byExternalID(ctx context.Context, q db.Querier, a channel.Account, threaded
 
 // locate applies the first rule that fits.
 func locate(ctx context.Context, tx *db.Tx, in In, now time.Time) (Place, error) {
+	if in.Into != "" {
+		return resume(ctx, tx, in.Into, now)
+	}
 	if t := in.Message.ReplyToken; t != "" {
 		p, ok, err := byToken(ctx, tx, in, t, now)
 		if ok || err != nil {

@@ -119,3 +119,11 @@ func Move(ctx context.Context, tx *db.Tx, kind channel.Kind, to channel.Address,
 	}
 	return Address{}, false, nil
 }
+
+// Verified notes that an address is proved to belong to its customer (a code that came back, a hand-over).
+func Verified(ctx context.Context, tx *db.Tx, address string) error {
+	if _, err := tx.Exec(ctx, `UPDATE address SET assurance = 'verified' WHERE org = $1 AND id = $2`, address); err != nil {
+		return fmt.Errorf("note that an address was proved: %w", err)
+	}
+	return nil
+}

@@ -48,6 +48,8 @@ type Options struct {
 	// After is told of each message of a customer once it is in its conversation, in the same transaction: an answer to a
 	// question, a word that begins a dialog. payload is what a pressed button carried. nil = nobody.
 	After func(ctx context.Context, tx *db.Tx, r conversation.Received, payload string, threaded bool, customers func() ([]string, error)) error
+	// Tell sends what the house says about a hand-over, in the same transaction; nil = nothing is said.
+	Tell func(ctx context.Context, tx *db.Tx, t Telling) error
 	// Ephemeral is told about what is not stored: somebody is typing.
 	Ephemeral func(a channel.Account, e channel.Event)
 }

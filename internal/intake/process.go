@@ -15,6 +15,7 @@ import (
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/outbox"
+	"github.com/rufweite/rufweite/internal/reach"
 )
 
 const (
@@ -418,6 +419,13 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 			return err
 		}
 		s.Address.OptedOutAt = out
+		if e.Token != "" && e.Type == channel.StartEvent {
+			if went, ok, err := i.redeem(ctx, tx, book, it, &s, e.Token); err != nil {
+				return err
+			} else if ok && went.Conversation != "" {
+				return i.tell(ctx, tx, it, s, went, "")
+			}
+		}
 		return conversation.Happened(ctx, tx, s.Address.ID, conversation.Event{Type: what, By: s.Customer.Name}, it.at)
 	default:
 		return fmt.Errorf("there is no event type %q in this version; try again after an upgrade", e.Type)
@@ -459,6 +467,13 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		}
 		s.Named = false
 	}
+	var went reach.Outcome
+	brought := false
+	if e.Type == channel.MessageEvent && !m.Automatic {
+		if went, brought, err = i.redeem(ctx, tx, book, it, &s, m.Subject+"\n"+m.Text); err != nil {
+			return err
+		}
+	}
 	assurance := e.Sender.Assurance // of this very message: an earlier one vouches for nothing
 	if assurance == "" {
 		assurance = channel.Claimed
@@ -482,7 +497,7 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 		Customer: s.Customer.ID, CustomerName: s.Customer.Name, Address: s.Address.ID, AddressValue: s.Address.Value, Assurance: assurance,
 		CustomerIDs: func() ([]string, error) { return customer.IDs(ctx, tx, s.Customer.ID) },
 		AuthorName:  s.Address.Name, Message: *m, HTML: it.html, Source: it.source, RemoteImages: it.images, Key: it.key, Raw: it.raw, At: at, Files: it.files, Edited: e.Type == channel.EditEvent,
-		Rule: s.Address.Rule,
+		Rule: s.Address.Rule, Into: went.Conversation,
 	}
 	if in.AuthorName == "" {
 		in.AuthorName = s.Customer.Name
@@ -499,7 +514,12 @@ func (i *Intake) message(ctx context.Context, tx *db.Tx, book *customer.Book, it
 			return err
 		}
 	}
-	if i.After != nil && !res.Duplicate && e.Type != channel.EditEvent {
+	if brought && !res.Duplicate {
+		if err := i.tell(ctx, tx, it, s, went, res.Row.ID); err != nil {
+			return err
+		}
+	}
+	if i.After != nil && !brought && !res.Duplicate && e.Type != channel.EditEvent {
 		payload := ""
 		if e.Choice != nil {
 			payload = e.Choice.Data
