@@ -388,6 +388,9 @@ func Exchange(t *testing.T, k Talk) {
 			if m.ReplyTo != e.Message.ExternalID {
 				t.Errorf("our quote arrived as %q, want %q", m.ReplyTo, e.Message.ExternalID)
 			}
+			// Where a quote is a thread, only a message that stands for itself can be quoted.
+			r = say(t, c, channel.Outgoing{To: to(p), Text: "Und noch etwas."})
+			m = c.Got(p, 2)[1]
 			if _, err := p.Write("Genau dazu.", m.Ref); err != nil {
 				t.Fatal(err)
 			}
