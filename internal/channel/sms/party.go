@@ -55,7 +55,9 @@ func ParseParty(raw, region string) Party {
 	}
 	if region != "" {
 		if n, err := phonenumbers.Parse(digits, region); err == nil && phonenumbers.IsPossibleNumber(n) {
-			return Party{Phone, phonenumbers.Format(n, phonenumbers.E164)}
+			if e := international164(strings.TrimPrefix(phonenumbers.Format(n, phonenumbers.E164), "+")); e != "" {
+				return Party{Phone, e}
+			}
 		}
 	}
 	if len(digits) <= 8 && digits[0] != '0' {
