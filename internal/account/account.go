@@ -96,6 +96,19 @@ func New(ctx context.Context, d *db.DB, v *vault.Vault, drivers []channel.Driver
 // Driver gives the driver of a kind, nil if this build has none.
 func (a *Accounts) Driver(kind channel.Kind) channel.Driver { return a.drivers[kind] }
 
+// Can is what a channel can carry: by its kind, or by its settings where its driver lets those decide. The zero value
+// where this build has no driver.
+func (a *Accounts) Can(c channel.Account) channel.Capabilities {
+	switch d := a.drivers[c.Kind].(type) {
+	case nil:
+		return channel.Capabilities{}
+	case channel.Configured:
+		return d.CapabilitiesOf(c.Settings)
+	default:
+		return d.Capabilities()
+	}
+}
+
 // Drivers lists all drivers, by kind.
 func (a *Accounts) Drivers() []channel.Driver {
 	out := make([]channel.Driver, 0, len(a.drivers))

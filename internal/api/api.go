@@ -62,6 +62,8 @@ type Options struct {
 	Proxied func(html string, image func(src string) string) string
 	// Probe asks a channel's provider whether it works and records the result.
 	Probe func(ctx context.Context, c account.Channel) error
+	// AskTemplates asks a channel's provider for its templates and keeps them; nil = nobody can be asked.
+	AskTemplates func(ctx context.Context, c account.Channel) error
 	// Answers are the questions behind the answer page; nil = there is none.
 	Answers Answers
 	// StoreAnswer keeps a file that was uploaded there and gives its attachment id; nil = as any attachment.
@@ -124,6 +126,7 @@ func New(o Options) *Server {
 	s.dialogRoutes()
 	s.customerRoutes()
 	s.channelRoutes()
+	s.handoverRoutes()
 	s.staffRoutes()
 	s.workRoutes()
 	s.fileRoutes()

@@ -143,6 +143,7 @@ type ReplyJSON struct {
 	WhyNot         string      `json:"why_not"`
 	Reason         *ReasonJSON `json:"reason"`
 	WindowClosesAt *time.Time  `json:"window_closes_at"`
+	NeedsTemplate  bool        `json:"needs_template" doc:"only an approved template may be sent now (GET /channels/{id}/templates)"`
 }
 
 // ReasonJSON says why something was chosen.
@@ -212,10 +213,10 @@ func (s *Server) conversationJSON(ctx context.Context, q db.Querier, r conversat
 		return out, err
 	}
 	lang := s.lang(ctx)
-	options, best := reach.Options(who(ctx).Org, r, addrs, s.Accounts, s.Now())
+	options, best := reach.Options(who(ctx).Org, r, addrs, s.Accounts, false, s.Now())
 	for i, o := range options {
 		j := ReplyJSON{ChannelID: o.Channel.ID, ChannelKind: string(o.Channel.Kind), ChannelName: o.Channel.Name, AddressID: o.Address.ID, Address: o.Address.Value,
-			Assurance: string(o.Address.Assurance), CanSend: o.CanSend, WhyNot: o.WhyNot.In(lang), WindowClosesAt: moment(o.WindowClosesAt)}
+			Assurance: string(o.Address.Assurance), CanSend: o.CanSend, WhyNot: o.WhyNot.In(lang), WindowClosesAt: moment(o.WindowClosesAt), NeedsTemplate: o.NeedsTemplate}
 		if i == best {
 			b := j
 			b.Reason = &ReasonJSON{o.Reason, o.Why.In(lang)}
@@ -428,6 +429,7 @@ func (s *Server) conversationRoutes() {
 			ClientID    string        `json:"client_id" maxLength:"100" doc:"twice the same starts one conversation (for two days)"`
 			SendAt      *time.Time    `json:"send_at"`
 			Signature   *bool         `json:"signature" doc:"false: without my signature"`
+			Template    *TemplateRef  `json:"template,omitempty" doc:"an approved template instead of text, for channels on which the company may not write first"`
 		}
 	}) (*body[RowJSON], error) {
 		b := in.Body
@@ -440,6 +442,13 @@ func (s *Server) conversationRoutes() {
 		if ok, why := reach.CanSend(s.Accounts, c); !ok {
 			return nil, invalid("body.channel_id", why.In(s.lang(ctx)))
 		}
+		var template *channel.TemplateUse
+		if b.Template != nil {
+			if template, b.Text, err = s.fillTemplate(ctx, o, c, "", *b.Template); err != nil {
+				return nil, s.fail(ctx, err)
+			}
+			b.HTML, b.Attachments = "", nil
+		}
 		if strings.TrimSpace(b.Text) == "" && b.HTML == "" && len(b.Attachments) == 0 {
 			return nil, invalid("body.text", s.text(ctx, "Die Nachricht ist leer.", "The message is empty."))
 		}
@@ -449,14 +458,14 @@ func (s *Server) conversationRoutes() {
 		if err := s.mayWriteFirst(ctx, o, b.CustomerID); err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		if err := s.fits(ctx, c.Kind, &SendJSON{Text: b.Text, HTML: b.HTML, Cc: b.Cc, Bcc: b.Bcc, Attachments: b.Attachments}); err != nil {
+		if err := s.fits(ctx, c.Account, &SendJSON{Text: b.Text, HTML: b.HTML, Cc: b.Cc, Bcc: b.Bcc, Attachments: b.Attachments}); err != nil {
 			return nil, err
 		}
 		client := b.ClientID
 		if client == "" {
 			client = in.Key
 		}
-		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(c.Kind).Capabilities().AttachmentMax)
+		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Can(c.Account).AttachmentMax)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
@@ -481,18 +490,14 @@ func (s *Server) conversationRoutes() {
 					return err
 				}
 			}
-			address := to.Address
-			if to.New { // made a moment ago: nobody has used it
-				address.UsedAt = time.Time{}
-			}
-			if ok, why, _ := reach.CanReach(s.Accounts, c, address, s.Now()); !ok {
+			if ok, why, _, byTemplate := reach.CanReach(s.Accounts, c, to.Address, false, s.Now()); !ok && (template == nil || !byTemplate) {
 				return problem(http.StatusConflict, "cannot_send", why.In(s.lang(ctx)))
 			}
 			r, err = conversation.Start(ctx, tx, to.Customer.ID, to.Customer.Name, b.Subject, actor(u), s.Now())
 			if err != nil {
 				return err
 			}
-			p := plan{way: reach.Option{Channel: c, Address: to.Address}}
+			p := plan{way: reach.Option{Channel: c, Address: to.Address}, template: template}
 			send := SendJSON{Text: b.Text, HTML: b.HTML, Subject: b.Subject, Cc: b.Cc, Bcc: b.Bcc, SendAt: b.SendAt, Signature: b.Signature}
 			ids, err := customer.IDs(ctx, tx, to.Customer.ID)
 			if err != nil {

@@ -57,8 +57,14 @@ func (s *Server) serveInbound(w http.ResponseWriter, r *http.Request) {
 	if s.PublicURL != "" {
 		urls = []string{s.public(r) + r.URL.RequestURI(), own}
 	}
-	req := &channel.Request{Method: r.Method, Path: path, Query: r.URL.Query(), Header: r.Header, Body: body, URLs: urls, At: now}
-	if err := d.Verify(c.Account, req, now); err != nil {
+	req := &channel.Request{Method: r.Method, Path: path, Query: r.URL.Query(), Header: r.Header, Body: body, URLs: urls, At: now, Remote: s.clientIP(r)}
+	err = d.Verify(c.Account, req, now)
+	if errors.Is(err, channel.ErrNotYet) {
+		w.Header().Set("Retry-After", "10")
+		writePlain(w, http.StatusServiceUnavailable, "cannot be verified yet: try again")
+		return
+	}
+	if err != nil {
 		writePlain(w, http.StatusUnauthorized, "signature does not match")
 		return
 	}

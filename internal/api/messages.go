@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -294,6 +296,35 @@ type SendJSON struct {
 	Signature   *bool         `json:"signature" doc:"false: without my signature (it stands under messages of channels with a subject)"`
 	SeenMessage string        `json:"seen_message_id" doc:"the last message that I have seen: 409 answered_meanwhile if a colleague has written since"`
 	Anyway      bool          `json:"anyway" doc:"send even so"`
+	Template    *TemplateRef  `json:"template,omitempty" doc:"an approved template instead of text, for channels whose window for free words is closed"`
+}
+
+// TemplateRef names an approved template and what stands in its places.
+type TemplateRef struct {
+	Name     string   `json:"name" required:"true" maxLength:"512"`
+	Language string   `json:"language" maxLength:"20" doc:"empty: the one that comes closest to the customer's"`
+	Params   []string `json:"params" maxItems:"50"`
+}
+
+// fillTemplate finds the template that is asked for, and says in words what the customer will read.
+func (s *Server) fillTemplate(ctx context.Context, q db.Querier, c account.Channel, language string, r TemplateRef) (*channel.TemplateUse, string, error) {
+	t, err := account.Template(ctx, q, c.ID, r.Name, cmp.Or(r.Language, language, "de"))
+	if errors.Is(err, account.ErrNoTemplate) {
+		return nil, "", invalid("body.template", s.text(ctx, "Die Vorlage „"+r.Name+"“ gibt es auf diesem Kanal nicht, oder der Anbieter hat sie (noch) nicht freigegeben.", "There is no template “"+r.Name+"” on this channel, or the provider has not approved it (yet)."))
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if len(r.Params) != t.Params {
+		return nil, "", invalid("body.template.params", s.text(ctx, fmt.Sprintf("Die Vorlage hat %d Platzhalter, gefüllt sind %d.", t.Params, len(r.Params)), fmt.Sprintf("The template has %d places, %d are filled.", t.Params, len(r.Params))))
+	}
+	params := make([]string, len(r.Params))
+	for i, p := range r.Params {
+		if params[i] = strings.Join(strings.Fields(p), " "); params[i] == "" { // providers take no line breaks in places
+			return nil, "", invalid(fmt.Sprintf("body.template.params[%d]", i), s.text(ctx, "Dieser Platzhalter ist leer.", "This place is empty."))
+		}
+	}
+	return &channel.TemplateUse{Name: t.Name, Language: t.Language, Params: params, Buttons: t.Buttons}, t.Text(params), nil
 }
 
 func (s *Server) messageRoutes() {
@@ -332,7 +363,7 @@ func (s *Server) messageRoutes() {
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		if strings.TrimSpace(b.Text) == "" && b.HTML == "" && len(b.Attachments) == 0 {
+		if strings.TrimSpace(b.Text) == "" && b.HTML == "" && len(b.Attachments) == 0 && b.Template == nil {
 			return nil, invalid("body.text", s.text(ctx, "Die Nachricht ist leer.", "The message is empty."))
 		}
 		p, err := s.plan(ctx, o, r, &b)
@@ -346,12 +377,14 @@ func (s *Server) messageRoutes() {
 		if client == "" {
 			client = in.Key
 		}
-		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Driver(p.way.Channel.Kind).Capabilities().AttachmentMax)
+		files, err := s.keepFiles(ctx, b.Attachments, client, s.Accounts.Can(p.way.Channel.Account).AttachmentMax)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		if err := s.undersign(ctx, o, &b, p.way.Channel.Kind); err != nil {
-			return nil, s.fail(ctx, err)
+		if p.template == nil {
+			if err := s.undersign(ctx, o, &b, p.way.Channel.Kind); err != nil {
+				return nil, s.fail(ctx, err)
+			}
 		}
 		var m conversation.Message
 		err = o.Write(ctx, func(tx *db.Tx) error {
@@ -511,7 +544,7 @@ func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, addrs []
 		b.Cc = append(slices.Delete(slices.Clone(b.To), i, i+1), b.Cc...)
 		b.To = b.To[i : i+1]
 	}
-	options, best := reach.Options(o.ID, r, addrs, s.Accounts, s.Now())
+	options, best := reach.Options(o.ID, r, addrs, s.Accounts, false, s.Now())
 	lang := s.lang(ctx)
 	if ch == "" && address == "" {
 		if best >= 0 {
@@ -528,14 +561,14 @@ func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, addrs []
 	}
 	match := func(strict bool) (reach.Option, bool) {
 		for _, v := range options {
-			if (ch == "" || v.Channel.ID == ch) && (address == "" || v.Address.ID == address) && (!strict || v.CanSend) {
+			if (ch == "" || v.Channel.ID == ch) && (address == "" || v.Address.ID == address) && (!strict || v.CanSend || v.NeedsTemplate && b.Template != nil) {
 				return v, true
 			}
 		}
 		return reach.Option{}, false
 	}
 	// Within what was asked for, the suggested address comes first.
-	if best >= 0 && (ch == "" || options[best].Channel.ID == ch) && (address == "" || options[best].Address.ID == address) {
+	if best >= 0 && b.Template == nil && (ch == "" || options[best].Channel.ID == ch) && (address == "" || options[best].Address.ID == address) {
 		return options[best], nil
 	}
 	if v, ok := match(true); ok {
@@ -565,8 +598,8 @@ func named(list []MailboxJSON, addrs []customer.Address, id string) (int, custom
 }
 
 // fits refuses what the channel cannot carry, rather than dropping it silently.
-func (s *Server) fits(ctx context.Context, kind channel.Kind, b *SendJSON) error {
-	caps := s.Accounts.Driver(kind).Capabilities()
+func (s *Server) fits(ctx context.Context, c channel.Account, b *SendJSON) error {
+	caps := s.Accounts.Can(c)
 	switch {
 	case len(b.Attachments) > 0 && !caps.Attachments:
 		return invalid("body.attachments", s.text(ctx, "Dieser Kanal kann keine Dateien befördern.", "This channel cannot carry files."))

@@ -48,7 +48,8 @@ type plan struct {
 	customerToo bool                      // the customer gets a copy of what goes to a third party
 	role, name  string                    // of a fresh participant
 	subject     string
-	quotedFrom  int // where in the text earlier messages begin; 0 = nowhere
+	quotedFrom  int                  // where in the text earlier messages begin; 0 = nowhere
+	template    *channel.TemplateUse // sent instead of the text
 }
 
 // third reports whether it goes to a third party.
@@ -116,7 +117,20 @@ func (s *Server) plan(ctx context.Context, o db.Org, r conversation.Row, b *Send
 	} else if p.way, err = s.way(ctx, o, r, addrs, b); err != nil {
 		return p, err
 	}
-	if err := s.fits(ctx, p.way.Channel.Kind, b); err != nil {
+	if b.Template != nil {
+		if p.third() || !s.Accounts.Can(p.way.Channel.Account).Templates {
+			return p, invalid("body.template", s.text(ctx, "Dieser Kanal kennt keine Vorlagen.", "This channel knows no templates."))
+		}
+		c, err := customer.Get(ctx, o, r.Customer)
+		if err != nil {
+			return p, err
+		}
+		if p.template, b.Text, err = s.fillTemplate(ctx, o, p.way.Channel, c.Language, *b.Template); err != nil {
+			return p, err
+		}
+		b.HTML, b.Attachments = "", nil
+	}
+	if err := s.fits(ctx, p.way.Channel.Account, b); err != nil {
 		return p, err
 	}
 	if b.SendAt != nil && b.SendAt.Before(s.Now().Add(-time.Minute)) {
@@ -288,6 +302,9 @@ func (s *Server) sendPlan(ctx context.Context, tx *db.Tx, r conversation.Row, b 
 	req := outbox.Request{Conversation: r.ID, Hold: s.hold(ctx), Out: out}
 	if b.SendAt != nil {
 		req.SendAt = *b.SendAt
+	}
+	if p.template != nil {
+		req.Offer = &outbox.Offer{Template: p.template}
 	}
 	m, _, err := s.Outbox.Send(ctx, tx, req)
 	return m, err

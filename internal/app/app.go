@@ -206,7 +206,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	files, _ := web.Files()
 	o := api.Options{
 		DB: a.DB, Accounts: a.Accounts, Auth: a.Auth, Blobs: a.Blobs, Intake: a.Intake, Outbox: a.Outbox, Log: log, Now: core.Now, PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies,
-		Asks: a.Asks, Dialogs: a.Dialogs, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, FrameAncestors: c.FrameAncestors,
+		Asks: a.Asks, Dialogs: a.Dialogs, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, AskTemplates: a.askTemplates, FrameAncestors: c.FrameAncestors,
 		Sanitise: func(html string) string {
 			clean, _, _ := sanitise(html, func(string) string { return "" })
 			return clean
@@ -452,6 +452,21 @@ func (a *App) probe(ctx context.Context, c account.Channel) error {
 	return a.trouble(ctx, c, p.Probe(ctx, c.Account, a.env(c.Account)))
 }
 
+// askTemplates asks a channel's provider for its templates and keeps them.
+func (a *App) askTemplates(ctx context.Context, c account.Channel) error {
+	t, ok := a.Accounts.Driver(c.Kind).(channel.Templater)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	list, err := t.Templates(ctx, c.Account, a.env(c.Account))
+	if err != nil {
+		return err
+	}
+	return a.DB.Org(c.Org).Write(ctx, func(tx *db.Tx) error { return account.KeepTemplates(ctx, tx, c.ID, list, a.Core.Now()) })
+}
+
 // trouble records what is wrong with a channel, or that nothing is.
 func (a *App) trouble(ctx context.Context, c account.Channel, err error) error {
 	h := account.Health{State: account.Green, CheckedAt: a.Core.Now()}
@@ -482,6 +497,9 @@ func (a *App) periodic() []jobs.Periodic {
 		{Name: "wake snoozed conversations", Every: 15 * time.Second, Do: each(func(ctx context.Context, o db.Org) error {
 			_, err := conversation.Wake(ctx, o, a.Core.Now())
 			return err
+		})},
+		{Name: "forget codes of hand-overs", Every: 6 * time.Hour, Do: each(func(ctx context.Context, o db.Org) error {
+			return o.Write(ctx, func(tx *db.Tx) error { return reach.Sweep(ctx, tx, a.Core.Now()) })
 		})},
 		{Name: "trim the feed", Every: time.Hour, Do: each(func(ctx context.Context, o db.Org) error { return o.TrimFeed(ctx, a.Core.Now()) })},
 		{Name: "trim what was received", Every: 6 * time.Hour, Do: each(func(ctx context.Context, o db.Org) error { return a.Intake.Trim(ctx, o, a.Core.Now()) })},

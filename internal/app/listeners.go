@@ -121,6 +121,11 @@ func (a *App) tendOnce(ctx context.Context, c account.Channel) (err error) {
 			return err
 		}
 	}
+	if _, ok := d.(channel.Templater); ok && said == nil {
+		if err := a.askTemplates(ctx, c); err != nil && ctx.Err() == nil {
+			a.Core.Log.Warn("the templates of a channel are not known", "channel", c.ID, "kind", string(c.Kind), "error", err)
+		}
+	}
 	if !listens {
 		sleep(ctx, 5*time.Minute)
 		return nil

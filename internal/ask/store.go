@@ -406,7 +406,7 @@ func (s *Store) utter(ctx context.Context, tx *db.Tx, g Saying, code, ask, clien
 	if g.Say.Ask != nil && g.Say.Ask.Zone != "" {
 		o.Zone = g.Say.Ask.Zone
 	}
-	r := Render(g.Say, d.Capabilities(), o)
+	r := Render(g.Say, s.Accounts.Can(g.Channel.Account), o)
 	if g.Say.Ask != nil && r.Way == Nothing {
 		return conversation.Message{}, &CannotError{r.Problems}
 	}

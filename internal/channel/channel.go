@@ -107,6 +107,7 @@ type Capabilities struct {
 	Delivered          bool          `json:"delivered"`            // reports delivery
 	Read               bool          `json:"read"`                 // reports reading
 	Window             time.Duration `json:"window"`               // free-form replies end so long after the customer's last message; 0 = never
+	StaffWindow        time.Duration `json:"staff_window"`         // the same for what a person wrote, where it is longer; 0 = Window
 	WriteFirst         bool          `json:"write_first"`          // the company may write to an address that never wrote to it
 	Idempotent         bool          `json:"idempotent"`           // the provider refuses a second send with the same key
 }

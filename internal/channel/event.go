@@ -11,6 +11,10 @@ import (
 // ErrUnauthentic means that a request does not come from the provider. The caller answers 401 and keeps nothing.
 var ErrUnauthentic = errors.New("signature does not match")
 
+// ErrNotYet means that nobody can tell yet whether a request comes from the provider (its keys are not known so far).
+// The caller answers 503 and keeps nothing, so that it comes again.
+var ErrNotYet = errors.New("it cannot be told yet whether this is authentic")
+
 // EventType says what happened at the provider.
 type EventType string
 

@@ -158,7 +158,10 @@ func (b *Book) create(ctx context.Context, kind channel.Kind, ch string, from ch
 		name = from.Value
 	}
 	s := &Sender{New: true, Customer: Customer{ID: db.NewID(), Name: name, Language: CleanName(from.Language), CreatedAt: now, SeenAt: now}}
-	s.Address = Address{ID: db.NewID(), Customer: s.Customer.ID, Kind: kind, Value: from.Value, Name: CleanName(from.Name), Assurance: orClaimed(from.Assurance), Channel: ch, UsedAt: now}
+	s.Address = Address{ID: db.NewID(), Customer: s.Customer.ID, Kind: kind, Value: from.Value, Name: CleanName(from.Name), Assurance: orClaimed(from.Assurance), Channel: ch}
+	if ch != "" { // it was written from, not only written down
+		s.Address.UsedAt = now
+	}
 	// The address decides who is first, and only who is makes a customer.
 	if err := insertAddress(ctx, b.tx, s.Address, now); err != nil {
 		return nil, err

@@ -347,7 +347,7 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 	}
 	i.Language = cmp.Or(i.Language, c.Language, "de")
 	now := s.Now()
-	options, best := reach.Options(tx.Org(), row, addrs, s.Accounts, now)
+	options, best := reach.Options(tx.Org(), row, addrs, s.Accounts, true, now)
 	var w way
 	pick := func(o reach.Option) { w = way{o.Channel, o.Address, true} }
 	if best >= 0 {
@@ -372,7 +372,7 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 	e := Env{Now: now, Language: i.Language, Company: company, Open: s.Open, Zone: berlin,
 		Customer: map[string]string{"name": full, "first_name": first, "language": i.Language}}
 	if w.ok {
-		e.Channel, e.Medium = w.channel.Kind, s.Accounts.Driver(w.channel.Kind).Capabilities()
+		e.Channel, e.Medium = w.channel.Kind, s.Accounts.Can(w.channel.Account)
 		i.Channel, i.Address = w.channel.ID, w.address.ID
 	}
 	if s.Staff != nil {
@@ -711,7 +711,7 @@ func (s *Store) elsewhere(ctx context.Context, tx *db.Tx, r conversation.Receive
 	if err != nil {
 		return false, err
 	}
-	options, _ := reach.Options(tx.Org(), r.Row, addrs, s.Accounts, s.Now())
+	options, _ := reach.Options(tx.Org(), r.Row, addrs, s.Accounts, true, s.Now())
 	for _, o := range options {
 		if !o.CanSend || !slices.Contains(kinds, o.Channel.Kind) || o.Address.ID == m.Address {
 			continue

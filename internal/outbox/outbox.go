@@ -200,6 +200,8 @@ type Offer struct {
 	Choices []channel.Choice `json:"choices,omitempty"`
 	Menu    string           `json:"menu,omitempty"` // not "": the choices are rows of a list behind a button with this label
 	Form    json.RawMessage  `json:"form,omitempty"`
+	// Template is sent instead of the message's text, which says the same in words.
+	Template *channel.TemplateUse `json:"template,omitempty"`
 }
 
 // Offers reads what messages offered, in one go; those without are left out.
@@ -550,7 +552,7 @@ func (o *Outbox) recover(ctx context.Context, start bool) error {
 				return err
 			}
 			d.UpdatedAt = now
-			if dr := o.accounts.Driver(d.ChannelKind); dr != nil && dr.Capabilities().Idempotent {
+			if o.idempotent(s.org, d) {
 				d.State, d.NextAt = channel.Queued, now
 				tx.OnCommit(o.Wake)
 				return store(ctx, tx, d)
@@ -570,6 +572,12 @@ func (o *Outbox) recover(ctx context.Context, start bool) error {
 		}
 	}
 	return nil
+}
+
+// idempotent reports whether the provider refuses a second send with the same key.
+func (o *Outbox) idempotent(org string, d Delivery) bool {
+	c, err := o.accounts.Get(org, d.Channel)
+	return err == nil && o.accounts.Can(c.Account).Idempotent
 }
 
 func (o *Outbox) taken(id string) bool {
@@ -665,14 +673,7 @@ func (o *Outbox) start(ctx context.Context, d due) bool {
 	}
 	at := time.Now() // pace is a matter of real time, whatever is done to the clock
 	if acct, err := o.accounts.Get(d.org, d.channel); err == nil {
-		if p, ok := o.accounts.Driver(acct.Kind).(channel.Paced); ok {
-			perAcct, perAddr := p.Pace()
-			key := [2]string{d.channel, d.address}
-			at = maxTime(at, o.nextAcct[d.channel])
-			o.nextAcct[d.channel] = at.Add(perAcct)
-			at = maxTime(at, o.nextAddr[key])
-			o.nextAddr[key] = at.Add(perAddr)
-		}
+		at = o.slot(acct.Account, d.address)
 	}
 	o.inflight[d.id] = struct{}{}
 	o.running[d.channel]++
@@ -702,6 +703,40 @@ func (o *Outbox) start(ctx context.Context, d due) bool {
 		}
 	})
 	return true
+}
+
+// slot takes the next moment at which the provider's pace allows a request to that address. The caller holds mu.
+func (o *Outbox) slot(a channel.Account, address string) time.Time {
+	at := time.Now()
+	p, ok := o.accounts.Driver(a.Kind).(channel.Paced)
+	if !ok {
+		return at
+	}
+	perAcct, perAddr := p.Pace()
+	key := [2]string{a.ID, address}
+	at = maxTime(at, o.nextAddr[key])
+	at = maxTime(at, o.nextAcct[a.ID])
+	o.nextAddr[key] = at.Add(perAddr)
+	// Who waits for an address does not keep the others waiting: their turn is when it would have been.
+	o.nextAcct[a.ID] = maxTime(o.nextAcct[a.ID], time.Now()).Add(perAcct)
+	return at
+}
+
+// pacer lets a driver wait between the requests that one message needs.
+func (o *Outbox) pacer(a channel.Account, address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		o.mu.Lock()
+		at := o.slot(a, address)
+		o.mu.Unlock()
+		t := time.NewTimer(time.Until(at))
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func maxTime(a, b time.Time) time.Time {
@@ -767,7 +802,7 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 	if refuse != nil {
 		sendErr = refuse
 	} else {
-		receipt, sendErr = o.send(ctx, acct.Account, out)
+		receipt, sendErr = o.send(ctx, acct.Account, d.Address, out)
 	}
 	for i := 0; ; i++ { // the outcome must not be forgotten because the database hiccups
 		err := o.record(ctx, org, d, receipt, sendErr)
@@ -812,7 +847,7 @@ func (o *Outbox) identify(a channel.Account, out channel.Outgoing) (id string, r
 }
 
 // send calls the driver under a time limit; a panic in it is an uncertain outcome.
-func (o *Outbox) send(ctx context.Context, a channel.Account, out channel.Outgoing) (r channel.Receipt, err error) {
+func (o *Outbox) send(ctx context.Context, a channel.Account, address string, out channel.Outgoing) (r channel.Receipt, err error) {
 	s, ok := o.accounts.Driver(a.Kind).(channel.Sender)
 	if !ok {
 		return r, &channel.SendError{Class: channel.Permanent, Reason: channel.Text{DE: "Dieser Kanal kann nicht senden.", EN: "This channel cannot send."}}
@@ -824,7 +859,9 @@ func (o *Outbox) send(ctx context.Context, a channel.Account, out channel.Outgoi
 	}()
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	return s.Send(ctx, a, out, o.env(a))
+	env := o.env(a)
+	env.Next = o.pacer(a, address)
+	return s.Send(ctx, a, out, env)
 }
 
 // compose gathers what a driver needs. refuse is set if the message must not or cannot be sent.
@@ -860,7 +897,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 			out.References = append(out.References, id)
 		}
 	}
-	caps := o.accounts.Driver(acct.Kind).Capabilities()
+	caps := o.accounts.Can(acct.Account)
 	switch {
 	case m.ReplyTo != "":
 		q, err := conversation.MessageByID(ctx, tx, m.ReplyTo)
@@ -892,7 +929,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		return acct, out, nil, err
 	}
 	if f, ok := offers[m.ID]; ok {
-		out.Choices, out.Menu, out.Form = f.Choices, f.Menu, f.Form
+		out.Choices, out.Menu, out.Form, out.Template = f.Choices, f.Menu, f.Form, f.Template
 	}
 	files, err := conversation.Attachments(ctx, tx, []string{m.ID})
 	if err != nil {
@@ -946,7 +983,7 @@ func (o *Outbox) record(ctx context.Context, org db.Org, tried Delivery, receipt
 		se = &channel.SendError{Class: channel.Unknown, Err: sendErr}
 	}
 	if se != nil && se.Class == channel.Unknown {
-		if dr := o.accounts.Driver(tried.ChannelKind); dr != nil && dr.Capabilities().Idempotent {
+		if o.idempotent(org.ID, tried) {
 			se = &channel.SendError{Class: channel.Temporary, Code: se.Code, Reason: se.Reason, Err: se.Err} // the provider's key makes a second send harmless
 		}
 	}
@@ -1048,7 +1085,7 @@ func (o *Outbox) health(ctx context.Context, org string, d Delivery, se *channel
 // Test sends a message outside any conversation ("send test message") and says what came of it.
 func (o *Outbox) Test(ctx context.Context, acct account.Channel, to string, language string) error {
 	text := channel.Text{DE: "Dies ist eine Testnachricht von Rufweite. Ihr Kanal „" + acct.Name + "“ kann senden.", EN: "This is a test message from Rufweite. Your channel “" + acct.Name + "” can send."}
-	_, err := o.send(ctx, acct.Account, channel.Outgoing{DeliveryID: db.NewID(), Author: channel.Machine, To: channel.Address{Value: customer.Normalise(acct.Kind, to)},
+	_, err := o.send(ctx, acct.Account, "", channel.Outgoing{DeliveryID: db.NewID(), Author: channel.Machine, To: channel.Address{Value: customer.Normalise(acct.Kind, to)},
 		Subject: channel.Text{DE: "Testnachricht", EN: "Test message"}.In(language), Text: text.In(language), At: o.now()})
 	var se *channel.SendError
 	if err != nil && !errors.As(err, &se) {

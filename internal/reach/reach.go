@@ -20,6 +20,9 @@ type Option struct {
 	Reason         string // code: last_used, only_address, first_address
 	Why            channel.Text
 	WindowClosesAt time.Time // free-form answers are possible until then; zero = no window
+	// NeedsTemplate tells that only an approved template may be sent now: free-form answers are closed, or the customer
+	// never wrote. CanSend is false then.
+	NeedsTemplate bool
 }
 
 // CanSend says whether a channel can send at all, and if not, what to do.
@@ -37,30 +40,40 @@ func CanSend(accounts *account.Accounts, c account.Channel) (bool, channel.Text)
 	return true, channel.Text{}
 }
 
-// CanReach says whether a channel can send to this address now, and if not, why. closes is when the window for
-// free-form answers closes; zero = no window.
-func CanReach(accounts *account.Accounts, c account.Channel, a customer.Address, now time.Time) (ok bool, why channel.Text, closes time.Time) {
+// CanReach says whether a person's free words can go to this address now (by a machine where machine is set, for which
+// some windows are shorter), and if not, why. closes is when the window for free-form answers closes; zero = no window.
+// template tells that an approved template could be sent all the same.
+func CanReach(accounts *account.Accounts, c account.Channel, a customer.Address, machine bool, now time.Time) (ok bool, why channel.Text, closes time.Time, template bool) {
 	if ok, why = CanSend(accounts, c); !ok {
-		return false, why, closes
+		return false, why, closes, false
 	}
-	caps := accounts.Driver(c.Kind).Capabilities()
+	caps := accounts.Can(c.Account)
+	window := caps.Window
+	if !machine && caps.StaffWindow > window {
+		window = caps.StaffWindow
+	}
 	switch {
 	case !a.OptedOutAt.IsZero():
-		return false, channel.Text{DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert.", EN: "The customer has left this channel or blocked us."}, closes
+		return false, channel.Text{DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert.", EN: "The customer has left this channel or blocked us."}, closes, false
+	case !caps.WriteFirst && a.UsedAt.IsZero() && caps.Templates:
+		return false, channel.Text{DE: "Hier hat der Kunde noch nie geschrieben: Zuerst geht nur eine freigegebene Vorlage.", EN: "The customer has never written here: only an approved template can come first."}, closes, true
 	case !caps.WriteFirst && a.UsedAt.IsZero():
-		return false, channel.Text{DE: "Auf diesem Kanal muss der Kunde zuerst schreiben.", EN: "On this channel the customer has to write first."}, closes
-	case caps.Window > 0:
-		closes = a.UsedAt.Add(caps.Window)
+		return false, channel.Text{DE: "Auf diesem Kanal muss der Kunde zuerst schreiben.", EN: "On this channel the customer has to write first."}, closes, false
+	case window > 0:
+		closes = a.UsedAt.Add(window)
+		if !closes.After(now) && caps.Templates {
+			return false, channel.Text{DE: "Das Antwortfenster dieses Kanals ist geschlossen; eine freigegebene Vorlage geht noch.", EN: "The channel's window for answers is closed; an approved template still works."}, closes, true
+		}
 		if !closes.After(now) {
-			return false, channel.Text{DE: "Das Antwortfenster dieses Kanals ist geschlossen.", EN: "The channel's window for answers is closed."}, closes
+			return false, channel.Text{DE: "Das Antwortfenster dieses Kanals ist geschlossen.", EN: "The channel's window for answers is closed."}, closes, false
 		}
 	}
-	return true, channel.Text{}, closes
+	return true, channel.Text{}, closes, false
 }
 
 // Options lists every way to answer a conversation, and which is best (an index, −1 if none can send): the way by which
-// the customer wrote last, otherwise the address used most recently.
-func Options(org string, r conversation.Row, addresses []customer.Address, accounts *account.Accounts, now time.Time) ([]Option, int) {
+// the customer wrote last, otherwise the address used most recently. machine: see CanReach.
+func Options(org string, r conversation.Row, addresses []customer.Address, accounts *account.Accounts, machine bool, now time.Time) ([]Option, int) {
 	var out []Option
 	for _, a := range addresses {
 		channels := accounts.ByKind(org, a.Kind)
@@ -82,7 +95,7 @@ func Options(org string, r conversation.Row, addresses []customer.Address, accou
 		channels[0], channels[known] = channels[known], channels[0]
 		for _, c := range channels {
 			o := Option{Channel: c, Address: a}
-			o.CanSend, o.WhyNot, o.WindowClosesAt = CanReach(accounts, c, a, now)
+			o.CanSend, o.WhyNot, o.WindowClosesAt, o.NeedsTemplate = CanReach(accounts, c, a, machine, now)
 			out = append(out, o)
 		}
 	}
