@@ -118,7 +118,7 @@ func (w world) bodies() map[string]any {
 		"test-channel": map[string]any{"to": "x@y.example"}, "change-conversation": map[string]any{"subject": "verstellt"}, "start-conversation": map[string]any{"channel_id": w.channel, "customer_id": w.customer, "text": "x"},
 		"mark-read": map[string]any{}, "put-draft": map[string]any{"text": "x"}, "create-customer": map[string]any{"name": "x"}, "change-customer": map[string]any{"name": "verstellt"},
 		"merge-customers": map[string]any{"with": w.customer}, "unmerge-customers": map[string]any{"customer_id": w.customer}, "add-address": map[string]any{"kind": "email", "value": "neu@y.example"},
-		"upload-attachment": "abc", "send-message": map[string]any{"text": "x"}, "add-note": map[string]any{"text": "x"}, "resolve-delivery": map[string]any{"as": "sent"},
+		"upload-attachment": "abc", "hand-over": map[string]any{}, "send-message": map[string]any{"text": "x"}, "add-note": map[string]any{"text": "x"}, "resolve-delivery": map[string]any{"as": "sent"},
 		"setup": map[string]any{"token": "x", "name": "x", "email": "x@y.example", "password": password}, "sign-in": map[string]any{"email": "x@y.example", "password": "falsch"},
 		"change-me": map[string]any{"language": "de"}, "enable-totp": map[string]any{"code": "000000"}, "disable-totp": map[string]any{"password": "falsch"}, "accept-invite": map[string]any{"token": "x", "password": password},
 		"invite-staff": map[string]any{"name": "x", "email": "x" + w.mark + "@y.example", "role": "advisor"}, "change-staff": map[string]any{"name": "verstellt"},

@@ -56,13 +56,16 @@ func (s *Server) ways(org string, code, language, but string) []WayJSON {
 }
 
 func (s *Server) handoverRoutes() {
-	huma.Register(s.api, op("GET", "/channels/{id}/templates", "list-templates", "The templates of a channel whose provider approves them", "channels"), func(ctx context.Context, in *ByID) (*body[TemplatesJSON], error) {
+	huma.Register(s.ours(), op("GET", "/channels/{id}/templates", "list-templates", "The templates of a channel whose provider approves them", "channels"), func(ctx context.Context, in *ByID) (*body[TemplatesJSON], error) {
 		if _, err := s.Accounts.Get(who(ctx).Org, in.ID); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		return s.templates(ctx, in.ID)
 	})
 	huma.Register(s.ours(), op("POST", "/channels/{id}/templates/refresh", "refresh-templates", "Ask the provider for a channel's templates now", "channels"), func(ctx context.Context, in *ByID) (*body[TemplatesJSON], error) {
+		if !who(ctx).CanManage() {
+			return nil, s.forbidden(ctx)
+		}
 		c, err := s.Accounts.Get(who(ctx).Org, in.ID)
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -75,7 +78,7 @@ func (s *Server) handoverRoutes() {
 		}
 		return s.templates(ctx, in.ID)
 	})
-	huma.Register(s.ours(), created(op("POST", "/conversations/{id}/handover", "hand-over", "Offer the customer to go on elsewhere: links with a code that works once and proves that both addresses are theirs", "conversations")), func(ctx context.Context, in *struct {
+	huma.Register(s.api, created(op("POST", "/conversations/{id}/handover", "hand-over", "Offer the customer to go on elsewhere: links with a code that works once and proves that both addresses are theirs", "conversations")), func(ctx context.Context, in *struct {
 		ByID
 		Body struct {
 			AddressID string `json:"address_id" doc:"where the offer will be sent; empty: the address that is answered"`
