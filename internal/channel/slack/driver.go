@@ -142,11 +142,12 @@ func (Driver) Link(a channel.Account, _ channel.Opening) (string, channel.Carria
 }
 
 var (
-	_ channel.Driver  = Driver{}
-	_ channel.Webhook = Driver{}
-	_ channel.Sender  = Driver{}
-	_ channel.Fetcher = Driver{}
-	_ channel.Prober  = Driver{}
-	_ channel.Paced   = Driver{}
-	_ channel.Linker  = Driver{}
+	_ channel.Driver     = Driver{}
+	_ channel.Webhook    = Driver{}
+	_ channel.Reconciler = Driver{}
+	_ channel.Sender     = Driver{}
+	_ channel.Fetcher    = Driver{}
+	_ channel.Prober     = Driver{}
+	_ channel.Paced      = Driver{}
+	_ channel.Linker     = Driver{}
 )

@@ -148,6 +148,18 @@ func TestExchange(t *testing.T) {
 	channeltest.Exchange(t, channeltest.Talk{Driver: New(), New: quick, Nobody: slacksim.Team + ":U0NOBODY"})
 }
 
+// The example of "Verifying requests from Slack".
+func TestDocumentedSignature(t *testing.T) {
+	body := "token=xyzz0WbapA4vBCDEFRTGNVY&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=" +
+		"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+	r := &channel.Request{Body: []byte(body), Header: http.Header{}}
+	r.Header.Set(timestampHeader, "1531420618")
+	r.Header.Set(signatureHeader, "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503")
+	if err := New().Verify(account("8f742231b10e8888abcd99yyyzzz85a5"), r, time.Unix(1531420700, 0)); err != nil {
+		t.Error(err)
+	}
+}
+
 // What is written arrives as it is written, both ways, and what Slack would read as markup stays what it is.
 func TestMarkupStaysText(t *testing.T) {
 	sim := quick(t).(*slacksim.Sim)
@@ -213,6 +225,48 @@ func TestQuotesAndDeletes(t *testing.T) {
 	var failure *channel.SendError
 	if !errors.As(err, &failure) || failure.Class != channel.Blocked {
 		t.Errorf("to a deactivated member: %v", err)
+	}
+}
+
+// What became of a message whose answer was lost is found in the chat's history by its delivery's id, not by its words.
+func TestReconcile(t *testing.T) {
+	sim := quick(t).(*slacksim.Sim)
+	c := channeltest.Open(t, New(), sim, nil)
+	p := sim.Customer("Erika")
+	began := time.Now()
+	out := func(id, text string) channel.Outgoing {
+		return channel.Outgoing{DeliveryID: id, To: channel.Address{Value: p.Address()}, Text: text}
+	}
+	if _, err := c.Send(t.Context(), out("d-1", "Gern.")); err != nil {
+		t.Fatal(err)
+	}
+	reconcile := func(o channel.Outgoing) (channel.Receipt, channel.State, error) {
+		return New().Reconcile(t.Context(), c.Account, o, channel.Attempt{Began: began, Ended: time.Now()}, c.Env)
+	}
+	if _, _, err := reconcile(out("d-2", "Gern.")); !errors.Is(err, channel.ErrNotListed) {
+		t.Errorf("the same words of another delivery: %v", err)
+	}
+	lost := out("d-2", strings.Repeat("Lang genug für zwei Teile. ", 200))
+	sim.Fail(channelsim.Fault{Op: "message", Accept: true, Cut: true})
+	if _, err := c.Send(t.Context(), lost); err == nil {
+		t.Fatal("the answer was not lost")
+	}
+	r, _, err := reconcile(lost)
+	if !errors.Is(err, channel.ErrNotListed) || r.ExternalID == "" || len(r.Parts) != 0 {
+		t.Errorf("the first part of two: %+v, %v", r, err)
+	}
+	lost.DeliveryID = "d-3"
+	sent, err := c.Send(t.Context(), lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, state, err := reconcile(lost); err != nil || state != channel.Sent || r.ExternalID != sent.ExternalID || len(r.Parts) != 1 || r.Parts[0] != sent.Parts[0] {
+		t.Errorf("%+v %s %v, sent %+v", r, state, err, sent)
+	}
+	sim.Scopes = "chat:write,im:history"
+	var failure *channel.SendError
+	if _, _, err := reconcile(lost); !errors.As(err, &failure) || failure.Class != channel.Misconfig {
+		t.Errorf("without the scope: %v", err)
 	}
 }
 

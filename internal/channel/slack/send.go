@@ -28,14 +28,25 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 	if err != nil {
 		return channel.Receipt{}, err
 	}
-	s := &sending{api: newAPI(a, env), to: user}
-	return channel.SendParts(ctx, env, parts, s.part)
+	s := &sending{api: newAPI(a, env), to: user, delivery: out.DeliveryID}
+	return channel.SendParts(ctx, env, parts, func(ctx context.Context, p channel.Part) (string, error) {
+		id, err := s.part(ctx, p)
+		if err == nil {
+			s.accepted++
+		}
+		return id, err
+	})
 }
+
+// mark is the type of the metadata by which a message of ours is found again ("Message metadata").
+const mark = "rufweite_delivery"
 
 // sending is one Outgoing on its way.
 type sending struct {
 	api
-	to string // the member's id, then the id of the direct message once Slack named it
+	to       string // the member's id, then the id of the direct message once Slack named it
+	delivery string
+	accepted int // parts so far
 }
 
 // part sends one message. A member's id as channel opens the direct message (chat.postMessage, "Post to a direct message
@@ -51,6 +62,9 @@ func (s *sending) part(ctx context.Context, p channel.Part) (string, error) {
 		// For a preview Slack's servers open the link; ours are personal and some are good for one answer.
 		"unfurl_links": false,
 		"unfurl_media": false,
+	}
+	if s.delivery != "" {
+		m["metadata"] = map[string]any{"event_type": mark, "event_payload": map[string]string{"delivery": s.delivery, "part": strconv.Itoa(s.accepted)}}
 	}
 	if len(p.Choices) > 0 {
 		m["blocks"] = blocks(p)

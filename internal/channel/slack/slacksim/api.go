@@ -3,10 +3,12 @@ package slacksim
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"math"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +56,10 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return answer
 		case "chat.postMessage":
 			return s.post(args)
+		case "conversations.open":
+			return s.open(args)
+		case "conversations.history":
+			return s.history(args)
 		case "files.getUploadURLExternal":
 			return s.ticket(args)
 		case "files.completeUploadExternal":
@@ -187,8 +193,56 @@ func (s *Sim) post(args map[string]any) channelsim.Response {
 	m.Ref, m.At = c.room+":"+ts, s.Now()
 	s.said[m.Ref] = text(args, "thread_ts")
 	c.Got = append(c.Got, m)
+	if broadcast, _ := args["reply_broadcast"].(bool); m.ReplyTo == "" || broadcast { // answers are listed with their thread only
+		c.history = append(c.history, map[string]any{"type": "message", "user": Bot, "bot_id": BotID, "text": said, "ts": ts, "metadata": args["metadata"]})
+	}
 	s.Accept(channelsim.Accepted{Op: "message", To: c.address(), Ref: m.Ref, Text: m.Text})
 	return accept(map[string]any{"channel": c.room, "ts": ts, "message": map[string]any{"type": "message", "user": Bot, "bot_id": BotID, "app_id": App, "text": said, "team": Team, "ts": ts}})
+}
+
+// open is conversations.open.
+func (s *Sim) open(args map[string]any) channelsim.Response {
+	if !strings.Contains(s.Scopes, "im:write") {
+		return refuse("missing_scope")
+	}
+	c := s.users[text(args, "users")]
+	if c == nil {
+		return refuse("user_not_found")
+	}
+	if s.Take("conversations.open", 50.0/60, 20) > 0 { // tier 3
+		return channelsim.Response{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}}
+	}
+	return accept(map[string]any{"no_op": true, "already_open": true, "channel": map[string]any{"id": c.room}})
+}
+
+// history is conversations.history: newest first.
+func (s *Sim) history(args map[string]any) channelsim.Response {
+	c := s.rooms[text(args, "channel")]
+	limit, err := strconv.Atoi(text(args, "limit"))
+	switch {
+	case c == nil:
+		return refuse("channel_not_found")
+	case err != nil || limit < 1 || limit > 999:
+		return refuse("invalid_limit")
+	case s.Take("conversations.history", 50.0/60, 20) > 0:
+		return channelsim.Response{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}}
+	}
+	var list []any
+	for _, m := range slices.Backward(c.history) {
+		ts := m["ts"].(string)
+		if ts < text(args, "oldest") || text(args, "latest") != "" && ts > text(args, "latest") {
+			continue
+		}
+		if len(list) == limit {
+			return accept(map[string]any{"messages": list, "has_more": true, "response_metadata": map[string]any{"next_cursor": "bmV4dA=="}})
+		}
+		if text(args, "include_all_metadata") != "true" {
+			m = maps.Clone(m)
+			delete(m, "metadata")
+		}
+		list = append(list, m)
+	}
+	return accept(map[string]any{"messages": list, "has_more": false})
 }
 
 // read reads blocks as strictly as Block Kit is documented.

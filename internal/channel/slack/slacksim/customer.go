@@ -17,6 +17,7 @@ type Customer struct {
 	gone       bool
 	wrote      map[string]string // ts → text
 	reactions  map[string]string // ref → name
+	history    []map[string]any  // as conversations.history lists it, oldest first
 }
 
 // Person implements channelsim.Sim.
@@ -82,6 +83,9 @@ func (c *Customer) say(text, replyTo string, f *channelsim.File) (string, error)
 		id := fmt.Sprintf("F0SIM%d", s.Serial())
 		s.files[id] = &stored{File: *f, size: int64(len(f.Content)), owner: c.user, uploaded: true, shared: true}
 		e["subtype"], e["files"], e["upload"] = "file_share", []any{s.object(id, s.files[id])}, false
+	}
+	if thread == "" {
+		c.history = append(c.history, c.message(ts))
 	}
 	s.emit(c, e)
 	return c.room + ":" + ts, nil

@@ -62,7 +62,7 @@ type stored struct {
 // New makes a simulator. now = nil means the real time.
 func New(now func() time.Time) *Sim {
 	s := &Sim{PerChannel: 1, PerMinute: 300, Secret: "8f742231b10e8888abcd99yyyzzz85a5", Token: "xoxb-0000-1111-simulated",
-		Scopes: "chat:write,im:history,files:read,files:write,reactions:read",
+		Scopes: "chat:write,im:history,im:write,files:read,files:write,reactions:read",
 		people: map[string]*Customer{}, users: map[string]*Customer{}, rooms: map[string]*Customer{}, files: map[string]*stored{},
 		tries: map[string]int{}, said: map[string]string{}}
 	s.Init(now)
