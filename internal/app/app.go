@@ -195,6 +195,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: staffOf, Unit: unitOf})
 	a.Intake.After = a.Dialogs.Received
 	a.Intake.Tell = a.tell
+	a.Outbox.Unreachable = a.Asks.Unreachable
 	key, err := a.DB.Secret(ctx, "url_key", func() string {
 		b := make([]byte, 32)
 		_, _ = rand.Read(b) // crypto/rand does not fail

@@ -113,6 +113,22 @@ func ByMessages(ctx context.Context, q db.Querier, messages []string) (map[strin
 	return out, nil
 }
 
+// Unreached gives the addresses that deliveries of a conversation could not reach since then.
+func Unreached(ctx context.Context, q db.Querier, conversation string, since time.Time) (map[string]bool, error) {
+	out := map[string]bool{}
+	rows, err := q.Query(ctx, `SELECT DISTINCT address FROM delivery WHERE org = $1 AND conversation = $2 AND state = 'failed' AND updated_at > $3`, conversation, db.Micro(since))
+	err = db.Each(rows, err, func() error {
+		var a string
+		err := rows.Scan(&a)
+		out[a] = true
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find unreached addresses: %w", err)
+	}
+	return out, nil
+}
+
 // Troubled lists deliveries in a state that a person has not dealt with, newest first.
 func Troubled(ctx context.Context, o db.Org, state channel.State, after string, limit int) ([]Delivery, error) {
 	if after == "" {
@@ -158,8 +174,14 @@ type Outbox struct {
 	paused   map[string]pause        // channels whose provider told us to wait
 	nextAcct map[string]time.Time    // pace by channel, on the monotonic clock
 	nextAddr map[[2]string]time.Time // pace by channel and address, on the monotonic clock
+	asked    map[string]question     // uncertain deliveries that their providers were asked about
 	sends    sync.WaitGroup
 	onResult func(state channel.State) // metrics
+
+	// Unreachable is told, in the same transaction, that a message certainly cannot reach its address on this channel: the
+	// customer has left, is not there, or free words are closed. Whoever can say it elsewhere does so and returns true;
+	// then nobody has to deal with the failure. nil = a person does.
+	Unreachable func(ctx context.Context, tx *db.Tx, d Delivery, class channel.Class) (said bool, err error)
 }
 
 // pause is a time in which a channel does not send.
@@ -509,6 +531,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-sweep.C:
 			if err := o.recover(ctx, false); err != nil && ctx.Err() == nil {
 				o.log.Error("deliveries could not be recovered; trying again", "error", err)
+			}
+			if err := o.reconcile(ctx); err != nil && ctx.Err() == nil {
+				o.log.Error("uncertain deliveries could not be asked about; trying again", "error", err)
 			}
 		case <-o.wake:
 		case <-timer.C:
@@ -1041,6 +1066,15 @@ func (o *Outbox) record(ctx context.Context, org db.Org, tried Delivery, receipt
 				}
 			default:
 				d.State, trouble = channel.Failed, 1
+				if o.Unreachable != nil && (se.Class == channel.NotHere || se.Class == channel.Blocked || se.Class == channel.WindowClosed) {
+					said, err := o.Unreachable(ctx, tx, d, se.Class)
+					if err != nil {
+						return err
+					}
+					if said {
+						d.Handled, trouble = true, 0
+					}
+				}
 			}
 		}
 		final = d.State
