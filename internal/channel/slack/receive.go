@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +51,9 @@ func (Driver) Parse(_ channel.Account, r *channel.Request) ([]channel.Event, cha
 	if len(body) == 0 || body[0] != '{' {
 		return parseForm(string(body))
 	}
-	var c callback
-	if err := json.Unmarshal(body, &c); err != nil {
+	c := callback{body: body}
+	// One field of another type than documented leaves the others readable.
+	if err := json.Unmarshal(body, &c); err != nil && !errors.As(err, &c.odd) {
 		return nil, channel.Reply{}, fmt.Errorf("read event: %w", err)
 	}
 	switch c.Type {
@@ -82,17 +82,32 @@ func (Driver) Parse(_ channel.Account, r *channel.Request) ([]channel.Event, cha
 
 // callback is the envelope of the Events API.
 type callback struct {
-	Type           string          `json:"type"`
-	Challenge      string          `json:"challenge"`
-	Team           string          `json:"team_id"`
-	ID             string          `json:"event_id"`
-	Event          json.RawMessage `json:"event"`
-	Minute         json.Number     `json:"minute_rate_limited"`
+	Type           string      `json:"type"`
+	Challenge      string      `json:"challenge"`
+	Team           string      `json:"team_id"`
+	ID             string      `json:"event_id"`
+	Event          inner       `json:"event"`
+	Minute         json.Number `json:"minute_rate_limited"`
 	Authorizations []struct {
 		Team string `json:"team_id"`
 		User string `json:"user_id"`
 		Bot  bool   `json:"is_bot"`
 	} `json:"authorizations"`
+
+	body []byte
+	odd  *json.UnmarshalTypeError
+}
+
+// raw is the event's own bytes.
+func (c *callback) raw() []byte {
+	var b struct {
+		Event json.RawMessage `json:"event"`
+	}
+	_ = json.Unmarshal(c.body, &b)
+	if len(b.Event) == 0 {
+		return c.body
+	}
+	return b.Event
 }
 
 // team is the workspace in which the app is installed; with Slack Connect the event may be of another one.
@@ -166,26 +181,23 @@ type file struct {
 
 // event says what an event means; without a Key it is of no interest.
 func (c *callback) event() (channel.Event, error) {
-	var head struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(c.Event, &head); err != nil {
-		return channel.Event{}, err
-	}
-	switch head.Type {
+	in := &c.Event
+	switch in.Type {
 	case "message", "reaction_added", "reaction_removed", "app_home_opened", "app_mention", "member_joined_channel":
 	case "tokens_revoked", "app_uninstalled":
-		e := c.unparsed(c.Event, "the app was removed from the workspace or its token revoked: install it again and enter the new bot_token")
+		e := c.unparsed(c.raw(), "the app was removed from the workspace or its token revoked: install it again and enter the new bot_token")
 		e.Key = "revoked:" + c.ID
 		return e, nil
 	default:
-		e := c.unparsed(c.Event, "events of type "+strconv.Quote(head.Type)+" are not served: unsubscribe from them in the app's settings")
-		e.Key = "type:" + head.Type // one note a type, not one an event
+		if in.Type == "" {
+			return channel.Event{}, errors.New("it has no type")
+		}
+		e := c.unparsed(c.raw(), "events of type "+strconv.Quote(in.Type)+" are not served: unsubscribe from them in the app's settings")
+		e.Key = "type:" + in.Type // one note a type, not one an event
 		return e, nil
 	}
-	var in inner
-	if err := json.Unmarshal(c.Event, &in); err != nil {
-		return channel.Event{}, err
+	if c.odd != nil {
+		return channel.Event{}, fmt.Errorf("%s is a %s", c.odd.Field, c.odd.Value)
 	}
 	where := in.Channel
 	if in.Type == "reaction_added" || in.Type == "reaction_removed" {
@@ -201,7 +213,7 @@ func (c *callback) event() (channel.Event, error) {
 		return c.elsewhere(where), nil
 	}
 	if in.Type == "message" {
-		return c.message(&in)
+		return c.message(in)
 	}
 	if !idForm.MatchString(in.User) {
 		return channel.Event{}, errors.New("no user")
@@ -243,7 +255,7 @@ func (c *callback) ours(user string) bool {
 
 // elsewhere is the one note about a channel that is not served.
 func (c *callback) elsewhere(where string) channel.Event {
-	e := c.unparsed(c.Event, fmt.Sprintf("the app is a member of the channel %s or was mentioned there; only direct messages are served, what is written there is not kept: remove the app from it", where))
+	e := c.unparsed(c.raw(), fmt.Sprintf("the app is a member of the channel %s or was mentioned there; only direct messages are served, what is written there is not kept: remove the app from it", where))
 	e.Key = "channel:" + where
 	return e
 }
@@ -310,7 +322,7 @@ func (c *callback) message(in *inner) (channel.Event, error) {
 		}
 	}
 	if e.Message.Unsupported != "" {
-		e.Raw = clone(c.Event)
+		e.Raw = clone(c.raw())
 	}
 	return e, nil
 }
@@ -537,27 +549,47 @@ func control(s string) string {
 	return label + " (" + bare + ")"
 }
 
-var emojiForm = regexp.MustCompile(`(^|[^A-Za-z0-9:]):([a-z0-9_+-]{1,40}):(?::skin-tone-([2-6]):)?`)
-
-// emojis writes emoji as such where the name is a common one; others stay :like_this:.
+// emojis writes emoji as such where the name is a common one; others stay :like_this:. What stands in the middle of a word,
+// such as a time of day, is none.
 func emojis(s string) string {
 	if strings.Count(s, ":") < 2 {
 		return s
 	}
-	for range 2 { // neighbours share their boundary
-		s = emojiForm.ReplaceAllStringFunc(s, func(found string) string {
-			m := emojiForm.FindStringSubmatch(found)
-			name := m[2]
-			if m[3] != "" {
-				name += "::skin-tone-" + m[3]
-			}
-			if e := emoji(name); e[0] != ':' {
-				return m[1] + e
-			}
-			return found
-		})
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if s[i] != ':' || i > 0 && (word(s[i-1]) || s[i-1] == ':' && b.Len() > 0 && strings.HasSuffix(b.String(), ":")) {
+			b.WriteByte(s[i])
+			i++
+			continue
+		}
+		name, end := emojiName(s[i:])
+		if e := emoji(name); name != "" && e[0] != ':' {
+			b.WriteString(e)
+			i += end
+			continue
+		}
+		b.WriteByte(':')
+		i++
 	}
-	return s
+	return b.String()
+}
+
+func word(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
+
+// emojiName is the name at the beginning of :name: or :name::skin-tone-2:, and how long that is; "" if there is none.
+func emojiName(s string) (name string, end int) {
+	end = strings.IndexByte(s[1:], ':') + 2
+	if end < 3 || end > 42 {
+		return "", 0
+	}
+	name = s[1 : end-1]
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 || !word(byte(r)) && r != '_' && r != '+' && r != '-' }) {
+		return "", 0
+	}
+	if tone, ok := strings.CutPrefix(s[end:], ":skin-tone-"); ok && len(tone) > 1 && tone[0] >= '2' && tone[0] <= '6' && tone[1] == ':' {
+		return name + "::skin-tone-" + tone[:1], end + len(":skin-tone-2:")
+	}
+	return name, end
 }
 
 // emoji is the emoji of a name as reactions have it, such as "+1" or "wave::skin-tone-3"; :name: if it is not a common one.
