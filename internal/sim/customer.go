@@ -14,11 +14,12 @@ type Customer struct {
 	ID       string // "k01"
 	Name     string
 	Channels []channel.Kind
-	Email    string // "" = has none
-	Telegram string // profile name, "" = has none
-	Web      string // user id on the company's website, where they are signed in; "" = has no account there
-	Hue      int    // of the avatar, 0 to 359
-	Company  string // set: writes from an office, in HTML with a logo
+	Email    string         // "" = has none
+	Telegram string         // profile name, "" = has none
+	Web      string         // user id on the company's website, where they are signed in; "" = has no account there
+	Phones   []channel.Kind // apps of further providers; they are used when a visitor plays the customer
+	Hue      int            // of the avatar, 0 to 359
+	Company  string         // set: writes from an office, in HTML with a logo
 
 	charset string // of the mail program
 	html    bool   // the mail program writes an HTML version
@@ -37,7 +38,9 @@ const (
 )
 
 // Uses reports whether the customer can be reached by a channel of the kind.
-func (c *Customer) Uses(kind channel.Kind) bool { return slices.Contains(c.Channels, kind) }
+func (c *Customer) Uses(kind channel.Kind) bool {
+	return slices.Contains(c.Channels, kind) || slices.Contains(c.Phones, kind)
+}
 
 func (c *Customer) first() string { f, _, _ := strings.Cut(c.Name, " "); return f }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/channelsim"
 	"github.com/rufweite/rufweite/internal/channel/email/emailsim"
 	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
 )
@@ -34,6 +35,8 @@ type ProvidersOptions struct {
 	// Mail and Telegram are the simulators' own options; Now is set here.
 	Mail     emailsim.Options
 	Telegram telegramsim.Options
+	// Phones are further providers, each with its own app on every customer's phone.
+	Phones []channelsim.Sim
 }
 
 // Providers are the simulated providers, listening on free loopback ports, and the devices of those who Join. Close
@@ -50,6 +53,8 @@ type Providers struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
+
+	phones map[channel.Kind]*phone
 
 	mu      sync.Mutex
 	smtp    string
@@ -75,7 +80,7 @@ func StartProviders(o ProvidersOptions) (*Providers, error) {
 	if o.Clock == nil {
 		o.Clock = &Clock{}
 	}
-	p := &Providers{options: o, clock: o.Clock, devices: map[string]*device{}, byChat: map[int64]*device{}, changed: make(chan struct{})}
+	p := &Providers{options: o, clock: o.Clock, devices: map[string]*device{}, byChat: map[int64]*device{}, phones: map[channel.Kind]*phone{}, changed: make(chan struct{})}
 	p.browser = &http.Client{Transport: &http.Transport{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	var err error
@@ -95,6 +100,9 @@ func StartProviders(o ProvidersOptions) (*Providers, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.Telegram)
 	mux.HandleFunc("GET /bild/{name}", servePicture)
+	for _, s := range o.Phones {
+		p.mount(mux, s)
+	}
 	p.web = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	p.work.Go(func() { _ = p.web.Serve(l) }) // ends with Close
 	p.work.Go(p.watchTelegram)
@@ -105,6 +113,9 @@ func StartProviders(o ProvidersOptions) (*Providers, error) {
 func (p *Providers) Close() {
 	p.cancel()
 	p.Telegram.Close()
+	for _, f := range p.phones {
+		f.sim.Close()
+	}
 	_ = p.web.Close()
 	p.Mail.Close()
 	p.work.Wait()
@@ -162,6 +173,9 @@ func (p *Providers) Join(c *Customer) {
 		p.byChat[d.chat.ID] = d
 	}
 	p.mu.Unlock()
+	for _, kind := range c.Phones {
+		p.person(kind, c)
+	}
 	if d.mail != nil {
 		p.work.Go(func() { p.watchMail(d) })
 	}
@@ -229,6 +243,10 @@ func (p *Providers) keep(d *device, l Line) Line {
 		l.Address = strconv.FormatInt(d.chat.ID, 10)
 	case Web:
 		l.Address = d.customer.Web
+	default:
+		if f := p.phones[l.Channel]; f != nil && f.people[d.customer.ID] != nil {
+			l.Address = f.people[d.customer.ID].Address()
+		}
 	}
 	if l.Parent != "" {
 		for _, o := range d.lines {
@@ -330,6 +348,9 @@ func (p *Providers) Do(ctx context.Context, a Act) (Line, error) {
 		return p.sendMail(ctx, d, a)
 	case a.Channel == Web:
 		return p.doWeb(ctx, d, a)
+	}
+	if p.phones[a.Channel] != nil {
+		return p.doPhone(ctx, d, a)
 	}
 	return p.doTelegram(d, a)
 }

@@ -27,6 +27,8 @@ type Choice struct {
 	Label string
 	Data  string // chats: what the button sends
 	URL   string // mail: where the link leads
+	// Description is a second line, in lists of some apps.
+	Description string
 }
 
 // Person reports whether pressing it asks for a person and answers nothing.
@@ -57,6 +59,7 @@ type Line struct {
 	Edited   bool
 	Emoji    string // the customer's reaction to it
 	Choices  []Choice
+	Menu     string // the button that opens the choices as a list; "" = they lie open
 	Pressed  string // label of the choice that the customer pressed last
 	HTML     string // e-mail: as a mail program shows it
 	Page     string // address of the answer page that the message links to, "" = none
