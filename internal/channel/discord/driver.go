@@ -76,10 +76,10 @@ func (Driver) Capabilities() channel.Capabilities {
 	}
 }
 
-// Pace is how fast one may send without being refused: 50 requests a second in all ("Rate Limits", global), and five
-// messages in five seconds to a channel.
+// Pace is how fast one may send without being refused: 50 requests a second in all ("Rate Limits", Global), of which some are
+// left for catching up, and five messages in five seconds to a channel.
 func (Driver) Pace() (perAccount, perAddress time.Duration) {
-	return time.Second / 50, time.Second
+	return time.Second / 46, time.Second
 }
 
 // Settings implements channel.Driver.

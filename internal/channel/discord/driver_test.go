@@ -230,15 +230,20 @@ func TestEscape(t *testing.T) {
 }
 
 func TestNonce(t *testing.T) {
-	if n := nonce(deliveryID, 0); deliveryOf(n) != deliveryID || len(n) > 25 {
-		t.Errorf("%q gives %q", n, deliveryOf(n))
+	if n := nonce(deliveryID, 0, 1); len(n) > 25 {
+		t.Errorf("%q is too long", n)
+	} else if id, whole := deliveryOf(n); id != deliveryID || !whole {
+		t.Errorf("%q gives %q, %t", n, id, whole)
 	}
-	for _, n := range []string{nonce(deliveryID, 1), nonce(deliveryID, 99), nonce("d", 0), nonce("d", 3), "", "x"} {
-		if len(n) > 25 || deliveryOf(n) != "" {
-			t.Errorf("%q gives %q", n, deliveryOf(n))
+	if id, whole := deliveryOf(nonce(deliveryID, 2, 3)); id != deliveryID || whole {
+		t.Errorf("the last of three gives %q, %t", id, whole)
+	}
+	for _, n := range []string{nonce(deliveryID, 0, 2), nonce(deliveryID, 1, 3), nonce(deliveryID, 99, 101), nonce(deliveryID, 100, 101), nonce("d", 0, 1), nonce("d", 3, 4), "", "x", ".z"} {
+		if id, _ := deliveryOf(n); len(n) > 25 || id != "" {
+			t.Errorf("%q gives %q", n, id)
 		}
 	}
-	if nonce("d", 0) == nonce("d", 1) {
+	if nonce("d", 0, 2) == nonce("d", 1, 2) || nonce(deliveryID, 0, 2) == nonce(deliveryID, 1, 2) {
 		t.Error("two parts have one nonce")
 	}
 }
@@ -293,9 +298,9 @@ func TestGatewayAddress(t *testing.T) {
 
 func quick(t *testing.T) {
 	t.Helper()
-	i, f := identifyPause, firstPause
-	identifyPause, firstPause = time.Millisecond, 10*time.Millisecond
-	t.Cleanup(func() { identifyPause, firstPause = i, f })
+	i, f, c := identifyPause, firstPause, catchPause
+	identifyPause, firstPause, catchPause = time.Millisecond, 10*time.Millisecond, time.Second/40
+	t.Cleanup(func() { identifyPause, firstPause, catchPause = i, f, c })
 }
 
 func TestExchange(t *testing.T) {
@@ -463,6 +468,47 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
+// Catching up that is interrupted goes on where it was, whatever came live meanwhile.
+func TestGapInterrupted(t *testing.T) {
+	quick(t)
+	sim := discordsim.New(discordsim.Options{Identify: -1})
+	c := channeltest.Open(t, New(), sim, nil)
+	var begin state
+	for _, name := range []string{"Erika Muster", "Jonas Krause", "Lea Sommer"} {
+		p := sim.Person(name)
+		for i := range 3 {
+			write(t, p, fmt.Sprintf("%s %d", name, i))
+		}
+		begin.Chats = append(begin.Chats, chat{p.(interface{ Channel() string }).Channel(), p.Address(), "1"})
+	}
+	cursor, got := begin.cursor(), map[string]bool{}
+	for life := 0; len(got) < 9; life++ { // one message in each life
+		if life > 20 {
+			t.Fatalf("after %d lives: %v", life, got)
+		}
+		kept := false
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		_ = New().Listen(ctx, c.Account, cursor, c.Env, func(_ context.Context, in channel.Inbound) error {
+			if kept {
+				return io.ErrShortWrite
+			}
+			for _, e := range in.Events {
+				if e.Message != nil {
+					got[e.Message.Text], kept = true, true
+				}
+			}
+			if kept && in.Cursor != "" {
+				cursor = in.Cursor
+			}
+			if len(got) == 9 {
+				cancel()
+			}
+			return nil
+		})
+		cancel()
+	}
+}
+
 // An uncertain send is resolved by our own message coming back.
 func TestEcho(t *testing.T) {
 	quick(t)
@@ -478,9 +524,16 @@ func TestEcho(t *testing.T) {
 	if e.Status.DeliveryID != deliveryID || e.Status.State != channel.Sent || e.Status.ExternalID != p.Inbox()[0].Ref {
 		t.Errorf("%+v", e.Status)
 	}
+	long, err := c.Send(t.Context(), channel.Outgoing{DeliveryID: "0193a1b2-0000-7000-8000-00000000beef", To: channel.Address{Value: p.Address()}, Text: strings.Repeat("Wort ", 600)})
+	if err != nil || len(long.Parts) != 1 {
+		t.Fatalf("%+v %v", long, err)
+	}
+	c.Await("the echo of the last part", func(e channel.Event) bool {
+		return e.Status != nil && e.Status.DeliveryID == "0193a1b2-0000-7000-8000-00000000beef" && e.Key == "status:"+long.Parts[0]+":sent" && e.Status.ExternalID == ""
+	})
 	// At once, the nonce keeps a second attempt harmless.
 	r, err := c.Send(t.Context(), channel.Outgoing{DeliveryID: deliveryID, To: channel.Address{Value: p.Address()}, Text: "Kam es an?"})
-	if err != nil || r.ExternalID != e.Status.ExternalID || len(p.Inbox()) != 1 {
+	if err != nil || r.ExternalID != e.Status.ExternalID || len(p.Inbox()) != 3 {
 		t.Errorf("%+v %v, %d messages", r, err, len(p.Inbox()))
 	}
 }

@@ -55,6 +55,7 @@ const (
 var (
 	identifyPause = 5 * time.Second // one IDENTIFY in five seconds ("Gateway", Rate Limiting)
 	firstPause    = time.Second     // after a failure, doubled each time
+	catchPause    = time.Second / 4 // between two requests of catching up, which share the account's 50 a second
 )
 
 // state is what has to survive a restart: the session and how far it was taken, and the newest chats with their newest
@@ -436,6 +437,9 @@ func (l *listener) catchUp(ctx context.Context) error {
 func (l *listener) catchUpOn(ctx context.Context, c chat) error {
 	last, failures := c.Last, 0
 	for n := 0; n < catchUpMost; {
+		if err := wait(ctx, catchPause); err != nil {
+			return err
+		}
 		var page []json.RawMessage
 		err := get(ctx, l.a, "/channels/"+c.Channel+"/messages?limit=100&after="+last, &page, l.env)
 		var e *channel.SendError

@@ -359,12 +359,15 @@ func parse(raw []byte, sc scene) (events []channel.Event, touched *message, err 
 // echo is our own message coming back with the nonce that we gave it: proof that an uncertain send arrived.
 func echo(m message, me string) (channel.Event, bool) {
 	nonce, _ := m.Nonce.(string)
-	id := deliveryOf(nonce)
+	id, whole := deliveryOf(nonce)
 	if m.Author.ID != me || id == "" {
 		return channel.Event{}, false
 	}
-	return channel.Event{Key: "status:" + m.ID + ":sent", Type: channel.StatusEvent, At: born(m.ID),
-		Status: &channel.Status{ExternalID: m.ID, DeliveryID: id, State: channel.Sent}}, true
+	e := channel.Event{Key: "status:" + m.ID + ":sent", Type: channel.StatusEvent, At: born(m.ID), Status: &channel.Status{DeliveryID: id, State: channel.Sent}}
+	if whole {
+		e.Status.ExternalID = m.ID // of several parts it would have to be the first one's
+	}
+	return e, true
 }
 
 // event is what a customer's message means.

@@ -69,7 +69,7 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 	}
 	n := 0
 	return channel.SendParts(ctx, env, parts, func(ctx context.Context, p channel.Part) (string, error) {
-		id, err := send(ctx, a, out.To.Value, p, nonce(out.DeliveryID, n), env)
+		id, err := send(ctx, a, out.To.Value, p, nonce(out.DeliveryID, n, len(parts)), env)
 		if err == nil {
 			n++ // parts go one after the other
 		}
@@ -136,27 +136,37 @@ func escape(text string) string {
 }
 
 // nonce is what Discord refuses a second message by, for some minutes; at most 25 characters. It holds the delivery's id, so
-// that a message that comes back by the Gateway names its delivery.
-func nonce(deliveryID string, part int) string {
-	if b, err := hex.DecodeString(strings.ReplaceAll(deliveryID, "-", "")); err == nil && len(b) == 16 && len(deliveryID) == 36 && part < 100 {
-		s := base64.RawURLEncoding.EncodeToString(b)
-		if part > 0 {
-			s += "." + strconv.Itoa(part)
-		}
-		return s
+// that a message that comes back by the Gateway names its delivery: as it is for a message of one part, with a mark for the
+// last of several (which is sent only after the others), with a number for the others.
+func nonce(deliveryID string, part, of int) string {
+	b, err := hex.DecodeString(strings.ReplaceAll(deliveryID, "-", ""))
+	if err != nil || len(b) != 16 || len(deliveryID) != 36 || part > 99 {
+		sum := sha256.Sum256([]byte(deliveryID + " " + strconv.Itoa(part)))
+		return base64.RawURLEncoding.EncodeToString(sum[:18])
 	}
-	sum := sha256.Sum256([]byte(deliveryID + " " + strconv.Itoa(part)))
-	return base64.RawURLEncoding.EncodeToString(sum[:18])
+	s := base64.RawURLEncoding.EncodeToString(b)
+	switch {
+	case of == 1:
+		return s
+	case part == of-1:
+		return s + lastPart
+	default:
+		return s + "." + strconv.Itoa(part)
+	}
 }
 
-// deliveryOf is the delivery whose first message has that nonce; "" if it is none of ours or a later part.
-func deliveryOf(nonce string) string {
+const lastPart = ".z"
+
+// deliveryOf is the delivery that has arrived as a whole once a message with that nonce has; "" if none has. whole tells that
+// this message is all of it.
+func deliveryOf(nonce string) (id string, whole bool) {
+	nonce, last := strings.CutSuffix(nonce, lastPart)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
 	if err != nil || len(b) != 16 {
-		return ""
+		return "", false
 	}
 	h := hex.EncodeToString(b)
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:], !last
 }
 
 func send(ctx context.Context, a channel.Account, to string, p channel.Part, nonce string, env channel.Env) (string, error) {
@@ -295,6 +305,11 @@ func directChannel(ctx context.Context, a channel.Account, user string, env chan
 		return "", notYet(err)
 	}
 	chats.remember(a, user, body.ID)
+	if env.Next != nil { // the message is one request more
+		if err := env.Next(ctx); err != nil {
+			return "", notYet(channel.Uncertainly(err))
+		}
+	}
 	return body.ID, nil
 }
 
