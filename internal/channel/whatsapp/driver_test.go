@@ -526,6 +526,62 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// The driver's pace is never refused; what is faster is, with the provider's codes and a time to wait.
+func TestRates(t *testing.T) {
+	c, s := open(t, whatsappsim.Options{})
+	at := time.Now()
+	s.Lock()
+	s.Now = func() time.Time { return at }
+	s.Unlock()
+	move := func(d time.Duration) { s.Lock(); at = at.Add(d); s.Unlock() }
+	perAccount, perAddress := New().Pace()
+	p := s.Customer("Erika Muster")
+	_, _ = p.Write("Hallo", "")
+	send := func(who channelsim.Person) error {
+		_, err := c.Send(t.Context(), channel.Outgoing{To: to(who), Text: "Guten Tag"})
+		return err
+	}
+	for range 10 {
+		if err := send(p); err != nil {
+			t.Fatal(err)
+		}
+		move(perAddress)
+	}
+	for i := range 200 { // more than the burst that any limit allows
+		one := s.Customer(fmt.Sprint("Kunde ", i))
+		_, _ = one.Write("Hallo", "")
+		if err := send(one); err != nil {
+			t.Fatal(err)
+		}
+		move(perAccount)
+	}
+	if o := s.Oversteps(); len(o) > 0 {
+		t.Fatalf("at the driver's pace: %v", o)
+	}
+	move(time.Hour)
+	for i := range 46 {
+		err := send(p)
+		var failure *channel.SendError
+		switch {
+		case i < 45 && err != nil:
+			t.Fatalf("message %d of a burst: %v", i+1, err)
+		case i == 45 && (!errors.As(err, &failure) || failure.Class != channel.RateLimited || failure.Code != "131056" || failure.RetryAfter < 6*time.Second):
+			t.Errorf("message 46: %v", err)
+		}
+	}
+	move(44 * 6 * time.Second)
+	if classOf(send(p)) != channel.RateLimited {
+		t.Error("the loan is paid back too early")
+	}
+	move(6 * time.Second)
+	if err := send(p); err != nil {
+		t.Error(err)
+	}
+	if len(s.Oversteps()) != 2 {
+		t.Error(s.Oversteps())
+	}
+}
+
 func TestFiles(t *testing.T) {
 	c, s := open(t, whatsappsim.Options{PairEvery: -1})
 	p := s.Customer("Erika Muster")

@@ -120,7 +120,7 @@ func (c *collector) users(name string, raw json.RawMessage) {
 		}
 		who := address(v.Contacts, u.WaID, u.UserID.Current, "")
 		c.add(channel.Event{
-			Key: channel.HashKey("moved", u.UserID.Previous, u.UserID.Current), Type: channel.MovedEvent, At: at(u.Timestamp),
+			Key: channel.HashKey("moved", u.UserID.Previous, u.UserID.Current, u.Timestamp.String()), Type: channel.MovedEvent, At: at(u.Timestamp),
 			Sender: channel.Address{Value: u.UserID.Current, Name: who.Name, Assurance: channel.Observed, Also: []string{u.UserID.Previous}},
 		})
 	}
