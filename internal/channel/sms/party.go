@@ -114,7 +114,7 @@ func digitsOf(raw string) (digits string, international bool) {
 // number plans do not know yet, so those only mend a trunk zero.
 func international164(digits string) string {
 	if n, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(n) {
-		return phonenumbers.Format(n, phonenumbers.E164)
+		digits = strings.TrimPrefix(phonenumbers.Format(n, phonenumbers.E164), "+")
 	}
 	if len(digits) < 7 || len(digits) > 15 || digits[0] == '0' {
 		return ""
