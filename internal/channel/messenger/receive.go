@@ -229,19 +229,19 @@ func (p *parser) add(e channel.Event) {
 
 // note makes a work item of which there is only one, however often it comes.
 func (p *parser) note(key, why string, raw json.RawMessage) {
-	p.add(channel.Event{Key: "note:" + p.account + ":" + key, Type: channel.UnparsedEvent, Error: why, Raw: clone(raw)})
+	p.add(channel.Event{Key: "note:" + p.account + ":" + key, Type: channel.UnparsedEvent, Error: strings.ToValidUTF8(why, "\uFFFD"), Raw: clone(raw)})
 }
 
 func (p *parser) unparsed(why string, raw json.RawMessage) {
-	p.add(channel.Event{Key: channel.HashKey("unparsed", p.account, string(raw)), Type: channel.UnparsedEvent, Error: why, Raw: clone(raw)})
+	p.add(channel.Event{Key: channel.HashKey("unparsed", p.account, string(raw)), Type: channel.UnparsedEvent, Error: strings.ToValidUTF8(why, "\uFFFD"), Raw: clone(raw)})
 }
 
-// clone compacts, since events are stored as JSON.
+// clone compacts and mends broken UTF-8, since events are stored as JSON.
 func clone(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return nil
 	}
-	out, err := json.Marshal(raw)
+	out, err := json.Marshal(json.RawMessage(strings.ToValidUTF8(string(raw), "\uFFFD")))
 	if err != nil {
 		return nil
 	}
