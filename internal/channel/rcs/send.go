@@ -65,11 +65,13 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 	if err != nil {
 		return channel.Receipt{}, err
 	}
-	for i := range parts {
-		parts[i].ReplyTo = messageID(out.DeliveryID, i) // there are no quotes; it carries the part's own id
-	}
+	n := 0
 	return channel.SendParts(ctx, env, parts, func(ctx context.Context, p channel.Part) (string, error) {
-		return send(ctx, a, out.To.Value, p, env)
+		id, err := send(ctx, a, out.To.Value, messageID(out.DeliveryID, n), p, env)
+		if err == nil {
+			n++ // parts go one after the other
+		}
+		return id, err
 	})
 }
 
@@ -94,8 +96,7 @@ func messageID(deliveryID string, part int) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-func send(ctx context.Context, a channel.Account, to string, p channel.Part, env channel.Env) (string, error) {
-	id := p.ReplyTo
+func send(ctx context.Context, a channel.Account, to, id string, p channel.Part, env channel.Env) (string, error) {
 	var m message
 	m.Content.Text = p.Text
 	if p.File != nil {
