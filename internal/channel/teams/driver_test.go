@@ -93,8 +93,16 @@ func signed(a channel.Account, body []byte, now time.Time) *channel.Request {
 	var set jwks
 	_ = json.Unmarshal([]byte(a.Settings["jwks"]), &set)
 	id := set.Keys[0].ID
-	return request(tokenOf(map[string]any{"alg": "RS256", "typ": "JWT", "kid": id}, claimsAt(a.Settings["app_id"], now), signingKeys()[id]), body, now)
+	key := fmt.Sprint(id, a.Settings["app_id"], now.Unix())
+	token, ok := signedTokens.Load(key)
+	if !ok {
+		token = tokenOf(map[string]any{"alg": "RS256", "typ": "JWT", "kid": id}, claimsAt(a.Settings["app_id"], now), signingKeys()[id])
+		signedTokens.Store(key, token)
+	}
+	return request(token.(string), body, now)
 }
+
+var signedTokens sync.Map // signing takes long, and the suite signs the same a thousand times
 
 func message(text string) []byte {
 	return fmt.Appendf(nil, `{"type":"message","id":"1666977568748","channelId":"msteams","serviceUrl":%q,"text":%q,"from":{"id":"29:1x","name":"E"},"recipient":{"id":"28:%s"},"conversation":{"conversationType":"personal","id":%q}}`, testService, text, testApp, testChat)
