@@ -36,7 +36,7 @@ func (c *collector) field(name string, raw json.RawMessage) {
 		}
 		var n note
 		if err := json.Unmarshal(raw, &n); err != nil {
-			c.unparsed(raw, channel.Address{}, "a notification %q cannot be read: %v", channel.CleanName(name), err)
+			c.unparsed(raw, channel.Address{}, "a notification %q cannot be read: %s", channel.CleanName(name), why(err))
 			return
 		}
 		words, known := n.words(name)
@@ -110,7 +110,7 @@ func (n note) words(field string) (words string, known bool) {
 func (c *collector) users(name string, raw json.RawMessage) {
 	var v userChange
 	if err := json.Unmarshal(raw, &v); err != nil {
-		c.unparsed(raw, channel.Address{}, "a notification %q cannot be read: %v", name, err)
+		c.unparsed(raw, channel.Address{}, "a notification %q cannot be read: %s", name, why(err))
 		return
 	}
 	for _, u := range v.Updates {
@@ -143,7 +143,7 @@ func (c *collector) users(name string, raw json.RawMessage) {
 func (c *collector) calls(raw json.RawMessage) {
 	var v calls
 	if err := json.Unmarshal(raw, &v); err != nil {
-		c.unparsed(raw, channel.Address{}, "a call cannot be read: %v", err)
+		c.unparsed(raw, channel.Address{}, "a call cannot be read: %s", why(err))
 		return
 	}
 	for _, call := range v.Calls {

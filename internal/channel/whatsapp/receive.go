@@ -152,6 +152,15 @@ func (c *collector) unparsed(raw []byte, sender channel.Address, format string, 
 	})
 }
 
+// why says in words what of an event does not fit.
+func why(err error) string {
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) {
+		return fmt.Sprintf("its field %q has the unexpected type %s", strings.TrimPrefix(mistyped.Field, "content."), mistyped.Value)
+	}
+	return err.Error()
+}
+
 // change reads one change of a notification that has something unusual.
 func (c *collector) change(raw json.RawMessage) {
 	var change struct {
@@ -160,7 +169,7 @@ func (c *collector) change(raw json.RawMessage) {
 	}
 	if err := json.Unmarshal(raw, &change); err != nil {
 		c.account = ""
-		c.unparsed(raw, channel.Address{}, "a change cannot be read: %v", err)
+		c.unparsed(raw, channel.Address{}, "a change cannot be read: %s", why(err))
 		return
 	}
 	c.account = phoneID(change.Value)
@@ -176,7 +185,7 @@ func (c *collector) change(raw json.RawMessage) {
 			Statuses []json.RawMessage `json:"statuses"`
 		}
 		if json.Unmarshal(change.Value, &bare) != nil || len(bare.Messages)+len(bare.Statuses) == 0 {
-			c.unparsed(raw, channel.Address{}, "a change of messages cannot be read: %v", err)
+			c.unparsed(raw, channel.Address{}, "a change of messages cannot be read: %s", why(err))
 			return
 		}
 		v = value[json.RawMessage, json.RawMessage]{Messages: bare.Messages, Statuses: bare.Statuses}
@@ -187,7 +196,7 @@ func (c *collector) change(raw json.RawMessage) {
 	for _, raw := range v.Messages {
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			c.unparsed(raw, guess(raw, v.Contacts), "a message cannot be read: %v", err)
+			c.unparsed(raw, guess(raw, v.Contacts), "a message cannot be read: %s", why(err))
 			continue
 		}
 		good.Messages = append(good.Messages, m)
@@ -196,7 +205,7 @@ func (c *collector) change(raw json.RawMessage) {
 	for _, raw := range v.Statuses {
 		var s status
 		if err := json.Unmarshal(raw, &s); err != nil {
-			c.unparsed(raw, channel.Address{}, "a status cannot be read: %v", err)
+			c.unparsed(raw, channel.Address{}, "a status cannot be read: %s", why(err))
 			continue
 		}
 		good.Statuses = append(good.Statuses, s)
