@@ -113,11 +113,31 @@ func digitsOf(raw string) (digits string, international bool) {
 // international164 accepts what E.164 allows: 7 to 15 digits, no 0 at the beginning. Providers know numbers that tables of
 // number plans do not know yet, so those only mend a trunk zero.
 func international164(digits string) string {
-	if n, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(n) {
+	// The tables are slow, and only a zero behind the country code asks for them.
+	if at := countryCode(digits); at >= len(digits) || digits[at] != '0' {
+		// as it is
+	} else if n, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(n) {
 		digits = strings.TrimPrefix(phonenumbers.Format(n, phonenumbers.E164), "+")
 	}
 	if len(digits) < 7 || len(digits) > 15 || digits[0] == '0' {
 		return ""
 	}
 	return "+" + digits
+}
+
+// countryCode is how many digits the country code has (ITU-T E.164, list of assigned codes).
+func countryCode(digits string) int {
+	if len(digits) < 3 {
+		return len(digits)
+	}
+	switch digits[0] {
+	case '1', '7':
+		return 1
+	}
+	switch digits[:2] {
+	case "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52", "53", "54", "55",
+		"56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98":
+		return 2
+	}
+	return 3
 }

@@ -3,6 +3,7 @@
 package vonagesim
 
 import (
+	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -17,9 +18,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
-
-	"crypto"
 
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/channel/channelsim"
@@ -51,13 +51,18 @@ type Sim struct {
 
 var _ channelsim.Sim = (*Sim)(nil)
 
-// New makes a simulator; now = nil means the real time.
-func New(now func() time.Time) *Sim {
+// applicationKey is the application's key, made once per process: that takes a while.
+var applicationKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
-	s := &Sim{PerSecond: 30, key: key, secret: SignatureSecret, people: map[string]*person{}, byAddress: map[string]*person{}, stopped: map[string]bool{}}
+	return key
+})
+
+// New makes a simulator; now = nil means the real time.
+func New(now func() time.Time) *Sim {
+	s := &Sim{PerSecond: 30, key: applicationKey(), secret: SignatureSecret, people: map[string]*person{}, byAddress: map[string]*person{}, stopped: map[string]bool{}}
 	s.Init(now)
 	// "Webhooks": until they are answered with 200, for 24 hours.
 	s.Hook = channelsim.Hook{Base: &s.Base, Sign: s.sign, Retry: []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}}
