@@ -117,7 +117,7 @@ func plain(body []byte) []channel.Event {
 	}
 	events := make([]channel.Event, 0, len(c.Events))
 	for i := range c.Events {
-		if c.Events[i].WebhookEventID == "" {
+		if text(c.Events[i].WebhookEventID) == "" {
 			return nil
 		}
 		e := c.Events[i].read(nil)
@@ -187,7 +187,7 @@ func (in *event) read(raw json.RawMessage) channel.Event {
 		}
 		e.Type, e.Key, e.Message = channel.MessageEvent, key("msg"), m
 	case "postback":
-		if in.Postback.Data == "" {
+		if text(in.Postback.Data) == "" {
 			return unparsed(key("event"), raw, "a postback event has no data")
 		}
 		e.Type, e.Key, e.Choice = channel.ChoiceEvent, key("choice"), &channel.Choice{Data: text(in.Postback.Data)}
@@ -196,7 +196,7 @@ func (in *event) read(raw json.RawMessage) channel.Event {
 	case "unfollow": // blocked
 		e.Type, e.Key = channel.OptOutEvent, key("opt_out")
 	case "unsend":
-		if in.Unsend.MessageID == "" {
+		if text(in.Unsend.MessageID) == "" {
 			return unparsed(key("event"), raw, "an unsend event has no messageId")
 		}
 		e.Type, e.Key, e.Ref = channel.DeleteEvent, key("delete"), text(in.Unsend.MessageID)
@@ -224,10 +224,10 @@ func compact(raw json.RawMessage) json.RawMessage {
 
 // content is what the customer said.
 func (m *message) content() (*channel.Message, error) {
-	if m.ID == "" {
+	id := text(m.ID)
+	if id == "" {
 		return nil, errors.New("a message event has no message.id")
 	}
-	id := text(m.ID)
 	out := &channel.Message{ExternalID: id, ReplyTo: text(m.QuotedMessageID)}
 	attach := func(name, mediaType string, size int64) {
 		remote := id

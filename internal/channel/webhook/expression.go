@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type expression struct {
 	key  string // where it stands, such as "receive.text"
 	text string
 	prog cel.Program
+	path []string // it only reaches for this: item.user.id
 }
 
 // names are what expressions of one kind may use, in the order in which help names them.
@@ -212,20 +214,48 @@ func compile(env func() (*cel.Env, error), key, source string) (*expression, err
 		}
 		return nil, fail(column, message)
 	}
-	opts := []cel.ProgramOption{cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize)}
-	if builds(source) {
-		// Without a loop an expression cannot make more than stands in it.
-		opts = append(opts, cel.MemoryLimit(maxMemory))
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops(source) {
+		// Without a loop each part is worked out once, and what it makes is bounded by what came: no need to count.
+		opts = append(opts, cel.CostLimit(maxCost), cel.MemoryLimit(maxMemory))
 	}
 	prog, err := e.Program(ast, opts...)
 	if err != nil {
 		return nil, fail(1, err.Error())
 	}
-	return &expression{key: key, text: source, prog: prog}, nil
+	x := &expression{key: key, text: source, prog: prog}
+	if pathForm.MatchString(source) {
+		x.path = strings.Split(source, ".")
+	}
+	return x, nil
 }
 
-// builds reports whether an expression may have a loop; wrongly yes does no harm.
-func builds(source string) bool {
+var pathForm = regexp.MustCompile(`^(item|body)(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
+
+// walk follows a path through maps; ok is false where CEL has to say what that means.
+func walk(v any, path []string) (out ref.Val, ok bool) {
+	for _, name := range path {
+		m, isMap := v.(map[string]any)
+		if !isMap {
+			return nil, false
+		}
+		if v, ok = m[name]; !ok {
+			return nil, true
+		}
+	}
+	switch x := v.(type) {
+	case string:
+		return types.String(x), true
+	case int64:
+		return types.Int(x), true
+	case bool:
+		return types.Bool(x), true
+	}
+	return types.DefaultTypeAdapter.NativeToValue(v), true
+}
+
+// loops reports whether an expression may have a loop; wrongly yes does no harm.
+func loops(source string) bool {
 	for _, word := range []string{"map", "filter", "all", "exists", "opt"} {
 		if strings.Contains(source, word) {
 			return true
@@ -256,6 +286,18 @@ var errMissing = errors.New("it is missing")
 
 // eval works an expression out. What reaches for a key or place that is not there gives errMissing.
 func (e *expression) eval(vars cel.Activation) (ref.Val, error) {
+	if s, ok := vars.(*scope); ok && e.path != nil {
+		root := s.item
+		if e.path[0] == "body" {
+			root = s.body
+		}
+		if v, ok := walk(root, e.path[1:]); ok {
+			if v == nil {
+				return nil, errMissing
+			}
+			return v, nil
+		}
+	}
 	v, _, err := e.prog.Eval(vars)
 	if err != nil {
 		if m := err.Error(); strings.HasPrefix(m, "no such key") || strings.HasPrefix(m, "index out of bounds") {

@@ -364,7 +364,12 @@ func (c *receiver) parse(r *channel.Request, t *trace) ([]channel.Event, channel
 		default:
 			items = items[:0]
 			for it := list.Iterator(); it.HasNext() == types.True; {
-				if items = append(items, it.Next()); len(items) > maxItems {
+				one := it.Next()
+				var item any = one
+				if m, ok := one.Value().(map[string]any); ok {
+					item = m
+				}
+				if items = append(items, item); len(items) > maxItems {
 					return nil, channel.Reply{}, e.fault(fmt.Errorf("more than %d items", maxItems))
 				}
 			}
