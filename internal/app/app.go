@@ -33,7 +33,15 @@ import (
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/channel/email"
+	"github.com/rufweite/rufweite/internal/channel/line"
+	"github.com/rufweite/rufweite/internal/channel/matrix"
+	"github.com/rufweite/rufweite/internal/channel/messenger"
+	"github.com/rufweite/rufweite/internal/channel/rcs"
+	"github.com/rufweite/rufweite/internal/channel/signal"
+	"github.com/rufweite/rufweite/internal/channel/slack"
+	"github.com/rufweite/rufweite/internal/channel/teams"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
+	"github.com/rufweite/rufweite/internal/channel/twilio"
 	"github.com/rufweite/rufweite/internal/channel/webchat"
 	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -58,8 +66,17 @@ var Version = "dev"
 func Drivers() []channel.Driver {
 	return []channel.Driver{
 		email.Driver{},
-		telegram.New(),
 		webchat.Driver{},
+		telegram.New(),
+		messenger.New(),
+		messenger.NewInstagram(),
+		line.New(),
+		twilio.New(),
+		slack.New(),
+		teams.New(),
+		rcs.New(),
+		signal.New(),
+		matrix.New(),
 	}
 }
 

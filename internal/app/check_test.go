@@ -15,26 +15,47 @@ import (
 	"github.com/rufweite/rufweite/internal/dialog"
 )
 
-// The kinds of channels of architecture.md: each is either built or planned, never both. A driver that is built takes
-// its row out of channel.Planned.
-func TestEveryKindIsBuiltOrPlanned(t *testing.T) {
+// The kinds of channels of architecture.md: each has a driver or is one of those that later issues build.
+func TestEveryKindIsBuiltOrPublished(t *testing.T) {
 	want := strings.Fields("email webchat portal telegram whatsapp messenger instagram viber line twilio vonage smpp slack teams discord rcs signal matrix xmpp voice twilio-voice letter fax visit video form review webhook")
-	planned := channel.Planned()
-	var have []string
-	for k := range planned {
-		have = append(have, string(k))
-	}
+	later := strings.Fields("portal voice twilio-voice letter fax visit video form review")
+	var built []string
 	for _, d := range app.Drivers() {
-		if _, both := planned[d.Kind()]; both {
-			t.Errorf("%s has a driver: take its row out of internal/channel/planned.go", d.Kind())
+		built = append(built, string(d.Kind()))
+	}
+	for _, k := range want {
+		if _, published := channel.Published()[channel.Kind(k)]; slices.Contains(later, k) && !published {
+			t.Errorf("%s has neither a driver nor a row in internal/channel/published.go", k)
+		}
+		if slices.Contains(built, k) == slices.Contains(later, k) {
+			t.Errorf("%s: built is %t", k, slices.Contains(built, k))
+		}
+	}
+	if len(built)+len(later) != len(want) {
+		t.Errorf("%d drivers and %d kinds to come, want %d in all", len(built), len(later), len(want))
+	}
+}
+
+// No driver promises more than its provider publishes.
+func TestDriversPromiseNoMoreThanIsPublished(t *testing.T) {
+	for _, d := range app.Drivers() {
+		p, ok := channel.Published()[d.Kind()]
+		if !ok {
 			continue
 		}
-		have = append(have, string(d.Kind()))
-	}
-	slices.Sort(want)
-	slices.Sort(have)
-	if !slices.Equal(have, want) {
-		t.Errorf("kinds that are built or planned:\n%s\nwant those of architecture.md:\n%s", have, want)
+		c, most := d.Capabilities(), p.Capabilities
+		for what, v := range map[string][2]int{"choices": {c.Buttons, most.Buttons}, "rows": {c.ListRows, most.ListRows}, "title of a row": {c.ListTitleMax, most.ListTitleMax},
+			"button title": {c.ButtonTitleMax, most.ButtonTitleMax}, "button data": {c.ButtonDataMax, most.ButtonDataMax}} {
+			if v[0] > v[1] {
+				t.Errorf("%s: %s %d, published are %d", d.Kind(), what, v[0], v[1])
+			}
+		}
+		if c.TextUnit == most.TextUnit && most.TextMax > 0 && (c.TextMax > most.TextMax || c.TextMax == 0) {
+			t.Errorf("%s: texts of %d, published are %d", d.Kind(), c.TextMax, most.TextMax)
+		}
+		if most.Window > 0 && (c.Window == 0 || c.Window > most.Window) {
+			t.Errorf("%s: window %v, published are %v", d.Kind(), c.Window, most.Window)
+		}
 	}
 }
 

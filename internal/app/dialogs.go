@@ -14,7 +14,7 @@ import (
 
 // Media gives every kind of channel: the ones that drivers serve as these say, the others as planned.
 func Media(drivers []channel.Driver) func() map[channel.Kind]channel.Medium {
-	all := channel.Planned()
+	all := channel.Published()
 	for _, d := range drivers {
 		all[d.Kind()] = channel.Medium{Title: d.Title(), Capabilities: d.Capabilities()}
 	}

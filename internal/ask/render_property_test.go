@@ -17,7 +17,7 @@ import (
 // everyMedium are the drivers' capabilities, the planned ones, and some that nobody has: the worst of each.
 func everyMedium() map[string]channel.Capabilities {
 	all := map[string]channel.Capabilities{}
-	for kind, m := range channel.Planned() {
+	for kind, m := range channel.Published() {
 		all[string(kind)] = m.Capabilities
 	}
 	for name, c := range renderMedia() {

@@ -71,7 +71,7 @@ func renderBranches(n int) []ask.Option {
 
 // media are those that differ in how they ask.
 func renderMedia() map[string]channel.Capabilities {
-	p := channel.Planned()
+	p := channel.Published()
 	return map[string]channel.Capabilities{
 		"1 webchat":  webchat.Driver{}.Capabilities(),
 		"2 telegram": telegram.New().Capabilities(),

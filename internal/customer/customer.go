@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/nyaruka/phonenumbers"
+
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/db"
 )
@@ -681,8 +683,15 @@ func escapeLike(s string) string {
 // Normalise brings an address into the form in which drivers give it.
 func Normalise(kind channel.Kind, value string) string {
 	value = strings.TrimSpace(value)
-	if kind == "email" {
+	switch kind {
+	case "email":
 		value = strings.ToLower(value)
+	case "whatsapp", "twilio", "vonage", "smpp", "rcs", "signal":
+		// Numbers without a country are German ones: people write "0151 234…". What is no number (an id of the provider's,
+		// an alphanumeric sender) stays as it is.
+		if n, err := phonenumbers.Parse(value, "DE"); err == nil && phonenumbers.IsPossibleNumber(n) {
+			value = phonenumbers.Format(n, phonenumbers.E164)
+		}
 	}
 	return value
 }

@@ -15,7 +15,7 @@ import (
 // media are all kinds: what is planned, and rows like those of the drivers that are built (package app proves the ready
 // dialogs against the drivers' own).
 func media() map[channel.Kind]channel.Medium {
-	out := channel.Planned()
+	out := channel.Published()
 	add := func(k channel.Kind, name string, c channel.Capabilities) {
 		if _, there := out[k]; !there {
 			out[k] = channel.Medium{Title: channel.Text{DE: name, EN: name}, Capabilities: c}

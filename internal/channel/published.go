@@ -2,10 +2,10 @@ package channel
 
 import "time"
 
-// Planned is what media can carry whose drivers are not built yet, from their providers' published limits (see
-// channels.md). Dialogs are proved against them, so that a dialog written today does not break on the day a channel is
-// added. A driver that is built takes its row out: its own Capabilities count then (a test in package app).
-func Planned() map[Kind]Medium {
+// Published is what media can carry by their providers' published limits (see channels.md). It speaks for kinds that have
+// no driver (yet), and wherever dialogs are proved without drivers at hand. A driver that is built says itself what it can
+// carry; a test in package app keeps it from promising more than is published here.
+func Published() map[Kind]Medium {
 	const megabyte = 1 << 20
 	return map[Kind]Medium{
 		"portal":       {Text{"Kundenportal", "Customer portal"}, Capabilities{TextMax: 10000, TextUnit: CodePoints, CaptionMax: 10000, Attachments: true, AttachmentMax: 25 * megabyte, Quote: true, Buttons: 10, ButtonTitleMax: 60, ButtonDataMax: 256, Forms: true, Upload: true, Links: true, Typing: true, Delivered: true, Read: true, WriteFirst: true, Idempotent: true}},
@@ -21,7 +21,7 @@ func Planned() map[Kind]Medium {
 		"teams":        {Text{"Microsoft Teams", "Microsoft Teams"}, Capabilities{TextMax: 80000, TextUnit: Bytes, Buttons: 6, ButtonTitleMax: 40, ButtonDataMax: 1000, Upload: true, Links: true}},
 		"discord":      {Text{"Discord", "Discord"}, Capabilities{TextMax: 2000, TextUnit: CodePoints, Attachments: true, AttachmentMax: 10 * megabyte, Quote: true, Edits: true, Buttons: 25, ButtonTitleMax: 80, ButtonDataMax: 100, Upload: true, Links: true, Idempotent: true}},
 		"rcs":          {Text{"RCS", "RCS"}, Capabilities{TextMax: 3072, TextUnit: CodePoints, Attachments: true, AttachmentMax: 100 * megabyte, Buttons: 11, ButtonTitleMax: 25, ButtonDataMax: 2048, Upload: true, Links: true, Delivered: true, Read: true, WriteFirst: true, Idempotent: true}},
-		"signal":       {Text{"Signal", "Signal"}, Capabilities{TextMax: 2000, TextUnit: CodePoints, Attachments: true, AttachmentMax: 95 * megabyte, Quote: true, Upload: true, Links: true, Delivered: true, Read: true, WriteFirst: true}},
+		"signal":       {Text{"Signal", "Signal"}, Capabilities{TextMax: 16000, TextUnit: CodePoints, Attachments: true, AttachmentMax: 95 * megabyte, Quote: true, Upload: true, Links: true, Delivered: true, Read: true, WriteFirst: true}},
 		"matrix":       {Text{"Matrix", "Matrix"}, Capabilities{TextMax: 60000, TextUnit: Bytes, HTML: true, Attachments: true, AttachmentMax: 50 * megabyte, Quote: true, Edits: true, Upload: true, Links: true, Read: true, WriteFirst: true, Idempotent: true}},
 		"xmpp":         {Text{"XMPP", "XMPP"}, Capabilities{TextMax: 60000, TextUnit: Bytes, Quote: true, Links: true, Delivered: true, Read: true, WriteFirst: true, Idempotent: true}},
 		"voice":        {Text{"Telefon", "Telephone"}, Capabilities{TextUnit: CodePoints, Spoken: true, WriteFirst: true}},
