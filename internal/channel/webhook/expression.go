@@ -215,7 +215,7 @@ func compile(env func() (*cel.Env, error), key, source string) (*expression, err
 		return nil, fail(column, message)
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if loops(source) {
+	if loops(source) || strings.Count(source, "+") > 8 {
 		// Without a loop each part is worked out once, and what it makes is bounded by what came: no need to count.
 		opts = append(opts, cel.CostLimit(maxCost), cel.MemoryLimit(maxMemory))
 	}
