@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -161,7 +160,11 @@ func (p *parser) add(e channel.Event) {
 }
 
 func unparsed(raw json.RawMessage, why error) channel.Event {
-	return channel.Event{Key: channel.HashKey("bad", string(raw)), Type: channel.UnparsedEvent, Error: why.Error(), Raw: bytes.Clone(raw)}
+	kept, err := json.Marshal(raw) // in the form in which it is stored
+	if err != nil {
+		kept = nil
+	}
+	return channel.Event{Key: channel.HashKey("bad", string(raw)), Type: channel.UnparsedEvent, Error: strings.ToValidUTF8(why.Error(), "?"), Raw: kept}
 }
 
 func (p *parser) member(raw json.RawMessage) {
