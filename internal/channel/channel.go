@@ -295,6 +295,10 @@ type Paced interface {
 	Pace() (perAccount, perAddress time.Duration)
 }
 
+// Lender is a Paced sender whose provider lends messages to one address: up to Burst of them may go within one span of
+// perAddress; then nothing more goes until the span has passed for each of them.
+type Lender interface{ Burst() int }
+
 // Reparser is a listening driver that can read again what it once handed to a Sink (a work item that is retried
 // after an upgrade). Webhook drivers need not be one: Parse does it.
 type Reparser interface {

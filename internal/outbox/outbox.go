@@ -169,12 +169,12 @@ type Outbox struct {
 	wake     chan struct{}
 
 	mu       sync.Mutex
-	inflight map[string]struct{}     // delivery ids that this process has taken up
-	running  map[string]int          // sends under way by channel
-	paused   map[string]pause        // channels whose provider told us to wait
-	nextAcct map[string]time.Time    // pace by channel, on the monotonic clock
-	nextAddr map[[2]string]time.Time // pace by channel and address, on the monotonic clock
-	asked    map[string]question     // uncertain deliveries that their providers were asked about
+	inflight map[string]struct{}  // delivery ids that this process has taken up
+	running  map[string]int       // sends under way by channel
+	paused   map[string]pause     // channels whose provider told us to wait
+	nextAcct map[string]time.Time // pace by channel, on the monotonic clock
+	nextAddr map[[2]string]span   // pace by channel and address, on the monotonic clock
+	asked    map[string]question  // uncertain deliveries that their providers were asked about
 	sends    sync.WaitGroup
 	onResult func(state channel.State) // metrics
 
@@ -190,7 +190,7 @@ type pause struct{ from, until time.Time }
 // New makes an Outbox. node names this process: what it had under way is recovered when it starts again.
 func New(d *db.DB, accounts *account.Accounts, blobs *blob.Store, env func(channel.Account) channel.Env, now func() time.Time, node string, log *slog.Logger) *Outbox {
 	return &Outbox{db: d, accounts: accounts, blobs: blobs, env: env, now: now, log: log, node: node, wake: make(chan struct{}, 1),
-		inflight: map[string]struct{}{}, running: map[string]int{}, paused: map[string]pause{}, nextAcct: map[string]time.Time{}, nextAddr: map[[2]string]time.Time{}, onResult: func(channel.State) {}}
+		inflight: map[string]struct{}{}, running: map[string]int{}, paused: map[string]pause{}, nextAcct: map[string]time.Time{}, nextAddr: map[[2]string]span{}, onResult: func(channel.State) {}}
 }
 
 // OnResult sets a function that is told the state after each attempt.
@@ -640,8 +640,8 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 			delete(o.paused, ch)
 		}
 	}
-	for k, t := range o.nextAddr {
-		if time.Since(t) > time.Minute {
+	for k, v := range o.nextAddr {
+		if time.Since(v.paid) > time.Minute {
 			delete(o.nextAddr, k)
 		}
 	}
@@ -738,13 +738,31 @@ func (o *Outbox) slot(a channel.Account, address string) time.Time {
 		return at
 	}
 	perAcct, perAddr := p.Pace()
-	key := [2]string{a.ID, address}
-	at = maxTime(at, o.nextAddr[key])
+	burst := 1
+	if l, ok := p.(channel.Lender); ok {
+		burst = l.Burst()
+	}
 	at = maxTime(at, o.nextAcct[a.ID])
-	o.nextAddr[key] = at.Add(perAddr)
+	key := [2]string{a.ID, address}
+	v := o.nextAddr[key]
+	if at.Before(v.paid) && (v.n >= burst || !at.Before(v.begin.Add(perAddr))) {
+		at = v.paid
+	}
+	if !at.Before(v.paid) { // all is paid back
+		v = span{begin: at, paid: at}
+	}
+	v.n++
+	v.paid = v.paid.Add(perAddr)
+	o.nextAddr[key] = v
 	// Who waits for an address does not keep the others waiting: their turn is when it would have been.
 	o.nextAcct[a.ID] = maxTime(o.nextAcct[a.ID], time.Now()).Add(perAcct)
 	return at
+}
+
+// span is what went to one address since it owed nothing: n messages since begin, which are paid back at paid.
+type span struct {
+	begin, paid time.Time
+	n           int
 }
 
 // pacer lets a driver wait between the requests that one message needs.

@@ -89,6 +89,10 @@ func (Driver) Capabilities() channel.Capabilities {
 	}
 }
 
+// Burst is how many messages one person may get within one span of 6 seconds, which have to be paid back before the next
+// ("Pair rate limits").
+func (Driver) Burst() int { return 45 }
+
 // Pace is 80 messages a second for a number ("Throughput") and one message in 6 seconds to one person ("Pair rate limits").
 // The platform lends up to 45 messages in one go and then refuses until they are paid back, so that only the steady pace
 // is never refused; the parts of one message use that loan.
@@ -196,6 +200,7 @@ var (
 	_ channel.Sender    = Driver{}
 	_ channel.Fetcher   = Driver{}
 	_ channel.Prober    = Driver{}
+	_ channel.Lender    = Driver{}
 	_ channel.Paced     = Driver{}
 	_ channel.Linker    = Driver{}
 	_ channel.Templater = Driver{}
