@@ -32,6 +32,7 @@ import (
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/discord"
 	"github.com/rufweite/rufweite/internal/channel/email"
 	"github.com/rufweite/rufweite/internal/channel/line"
 	"github.com/rufweite/rufweite/internal/channel/matrix"
@@ -43,6 +44,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/twilio"
 	"github.com/rufweite/rufweite/internal/channel/webchat"
+	"github.com/rufweite/rufweite/internal/channel/whatsapp"
 	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
@@ -68,11 +70,13 @@ func Drivers() []channel.Driver {
 		email.Driver{},
 		webchat.Driver{},
 		telegram.New(),
+		whatsapp.New(),
 		messenger.New(),
 		messenger.NewInstagram(),
 		line.New(),
 		twilio.New(),
 		slack.New(),
+		discord.New(),
 		teams.New(),
 		rcs.New(),
 		signal.New(),
