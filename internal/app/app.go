@@ -43,6 +43,8 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/teams"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/twilio"
+	"github.com/rufweite/rufweite/internal/channel/viber"
+	"github.com/rufweite/rufweite/internal/channel/vonage"
 	"github.com/rufweite/rufweite/internal/channel/webchat"
 	"github.com/rufweite/rufweite/internal/channel/whatsapp"
 	"github.com/rufweite/rufweite/internal/chat"
@@ -73,8 +75,10 @@ func Drivers() []channel.Driver {
 		whatsapp.New(),
 		messenger.New(),
 		messenger.NewInstagram(),
+		viber.New(),
 		line.New(),
 		twilio.New(),
+		vonage.New(),
 		slack.New(),
 		discord.New(),
 		teams.New(),
