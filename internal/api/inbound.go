@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/rufweite/rufweite/internal/account"
 	"github.com/rufweite/rufweite/internal/channel"
@@ -74,7 +75,12 @@ func (s *Server) serveInbound(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		in.Events, in.Err, reply = nil, err.Error(), channel.Reply{}
 	}
-	if _, err := s.Intake.Accept(r.Context(), c.Account, in); err != nil {
+	for _, part := range s.byAccount(c, d, req, in, now) {
+		if _, err = s.Intake.Accept(r.Context(), part.account, part.in); err != nil {
+			break // the provider sends all of it again; what was kept comes twice and counts once
+		}
+	}
+	if err != nil {
 		s.Log.Error("what came in could not be stored; the provider is told to come again", "channel", c.ID, "error", err)
 		w.Header().Set("Retry-After", "5")
 		writePlain(w, http.StatusServiceUnavailable, "try again")
@@ -88,6 +94,46 @@ func (s *Server) serveInbound(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(reply.Status)
 	_, _ = w.Write(reply.Body)
+}
+
+type accountPart struct {
+	account channel.Account
+	in      channel.Inbound
+}
+
+// byAccount gives each event to the channel of the account that it names: one webhook of an app may serve several
+// numbers or pages. Another channel's events go there if the very same request is authentic for it, too; what belongs to
+// nobody here becomes a work item of the channel that was called.
+func (s *Server) byAccount(c account.Channel, d channel.Webhook, r *channel.Request, in channel.Inbound, now time.Time) []accountPart {
+	o, ok := d.(channel.Owner)
+	if !ok || o.Owns(c.Settings) == "" {
+		return []accountPart{{c.Account, in}}
+	}
+	own := o.Owns(c.Settings)
+	parts := []accountPart{{c.Account, in}}
+	parts[0].in.Events = nil
+	at := map[string]int{own: 0, "": 0}
+	for _, e := range in.Events {
+		i, known := at[e.Account]
+		if !known {
+			i = -1
+			for _, other := range s.Accounts.ByKind(c.Org, c.Kind) {
+				if other.ID != c.ID && other.Enabled && o.Owns(other.Settings) == e.Account && d.Verify(other.Account, r, now) == nil {
+					i = len(parts)
+					parts = append(parts, accountPart{other.Account, channel.Inbound{Raw: in.Raw, Type: in.Type}})
+					break
+				}
+			}
+			at[e.Account] = i
+		}
+		if i < 0 {
+			e = channel.Event{Key: "foreign:" + e.Key, Type: channel.UnparsedEvent, Account: e.Account, Sender: e.Sender, At: e.At,
+				Error: "this belongs to the account " + channel.CleanName(e.Account) + ", for which no channel is set up here with the same secret: add one, then retry"}
+			i = 0
+		}
+		parts[i].in.Events = append(parts[i].in.Events, e)
+	}
+	return parts
 }
 
 // parse calls a driver whose panic must not lose what came in.

@@ -40,6 +40,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/rcs"
 	"github.com/rufweite/rufweite/internal/channel/signal"
 	"github.com/rufweite/rufweite/internal/channel/slack"
+	"github.com/rufweite/rufweite/internal/channel/smpp"
 	"github.com/rufweite/rufweite/internal/channel/teams"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/twilio"
@@ -79,6 +80,7 @@ func Drivers() []channel.Driver {
 		line.New(),
 		twilio.New(),
 		vonage.New(),
+		smpp.New(),
 		slack.New(),
 		discord.New(),
 		teams.New(),

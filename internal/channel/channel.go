@@ -299,6 +299,12 @@ type Paced interface {
 // perAddress; then nothing more goes until the span has passed for each of them.
 type Lender interface{ Burst() int }
 
+// Owner is a driver whose provider sends events of several accounts to one webhook (one app with several numbers or pages).
+type Owner interface {
+	// Owns is how the provider names the account that these settings are for (Event.Account), "" if they do not tell.
+	Owns(Settings) string
+}
+
 // Reparser is a listening driver that can read again what it once handed to a Sink (a work item that is retried
 // after an upgrade). Webhook drivers need not be one: Parse does it.
 type Reparser interface {

@@ -47,14 +47,16 @@ type Event struct {
 	// At is the provider's time of the event; zero means unknown (the time of receipt is used).
 	At time.Time `json:"at,omitzero"`
 
-	Message  *Message  `json:"message,omitempty"`  // MessageEvent, EditEvent (the new content)
-	Status   *Status   `json:"status,omitempty"`   // StatusEvent
-	Choice   *Choice   `json:"choice,omitempty"`   // ChoiceEvent
-	Reaction string    `json:"reaction,omitempty"` // ReactionEvent: the emoji, "" = taken back
-	Ref      string    `json:"ref,omitempty"`      // external id of the message that this is about
-	Token    string    `json:"token,omitempty"`    // StartEvent: what the deep link carried
-	Error    string    `json:"error,omitempty"`    // UnparsedEvent: why
-	Raw      RawNumber `json:"raw,omitempty"`      // UnparsedEvent: the event's own bytes, if they can be cut out
+	Message  *Message `json:"message,omitempty"`  // MessageEvent, EditEvent (the new content)
+	Status   *Status  `json:"status,omitempty"`   // StatusEvent
+	Choice   *Choice  `json:"choice,omitempty"`   // ChoiceEvent
+	Reaction string   `json:"reaction,omitempty"` // ReactionEvent: the emoji, "" = taken back
+	Ref      string   `json:"ref,omitempty"`      // external id of the message that this is about
+	// Upto, in a ReadEvent without Ref, means that everything sent to Sender until then has been read.
+	Upto  time.Time `json:"upto,omitzero"`
+	Token string    `json:"token,omitempty"` // StartEvent: what the deep link carried
+	Error string    `json:"error,omitempty"` // UnparsedEvent: why
+	Raw   RawNumber `json:"raw,omitempty"`   // UnparsedEvent: the event's own bytes, if they can be cut out
 }
 
 // RawNumber is raw JSON kept as it came; ids in it are never turned into floats.

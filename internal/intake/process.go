@@ -372,6 +372,9 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 		}
 		return err
 	case channel.ReadEvent:
+		if e.Ref == "" {
+			return i.readUntil(ctx, tx, it)
+		}
 		m, err := conversation.Find(ctx, tx, it.acct, i.threaded(it), e.Ref, "")
 		if errors.Is(err, conversation.ErrNoSuch) {
 			return errLater
@@ -430,6 +433,18 @@ func (i *Intake) handle(ctx context.Context, tx *db.Tx, book *customer.Book, it 
 	default:
 		return fmt.Errorf("there is no event type %q in this version; try again after an upgrade", e.Type)
 	}
+}
+
+// readUntil marks what an address had been sent by a time as read; a stranger has read nothing.
+func (i *Intake) readUntil(ctx context.Context, tx *db.Tx, it *item) error {
+	a, err := customer.AddressByValue(ctx, tx, it.acct.Kind, it.event.Sender.Value)
+	if errors.Is(err, customer.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return outbox.ReadUntil(ctx, tx, it.channel, a.ID, it.event.Upto, it.at)
 }
 
 // threaded reports whether the event came by mail, where ids are the world's and threads are named.

@@ -480,9 +480,21 @@ func Moved(ctx context.Context, tx *db.Tx, messages []string, to string) error {
 
 // ReadUpTo marks what was sent to an address up to the message as read.
 func ReadUpTo(ctx context.Context, tx *db.Tx, m conversation.Message, now time.Time) error {
-	var ids []string
 	rows, err := tx.Query(ctx, `SELECT d.id FROM delivery d JOIN message m ON m.org = d.org AND m.id = d.message
 		WHERE d.org = $1 AND d.conversation = $2 AND d.address = $3 AND m.pos <= $4 AND d.state IN ('sent', 'delivered')`, m.Conversation, m.Address, m.Pos)
+	return read(ctx, tx, rows, err, now)
+}
+
+// ReadUntil marks what went to an address by a channel until then as read, for providers that tell no more. Only the
+// last two weeks are looked at: nobody reads further back for the first time.
+func ReadUntil(ctx context.Context, tx *db.Tx, ch, address string, until, now time.Time) error {
+	rows, err := tx.Query(ctx, `SELECT id FROM delivery WHERE org = $1 AND channel = $2 AND address = $3 AND created_at <= $4 AND created_at > $5 AND state IN ('sent', 'delivered')`,
+		ch, address, db.Micro(until), db.Micro(until.Add(-14*24*time.Hour)))
+	return read(ctx, tx, rows, err, now)
+}
+
+func read(ctx context.Context, tx *db.Tx, rows *db.Rows, err error, now time.Time) error {
+	var ids []string
 	err = db.Each(rows, err, func() error {
 		var id string
 		err := rows.Scan(&id)

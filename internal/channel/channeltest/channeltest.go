@@ -499,7 +499,9 @@ func CheckEvents(t *testing.T, events []channel.Event) {
 			need(e.Status != nil && (e.Status.ExternalID != "" || e.Status.DeliveryID != ""), "an id of the message it is about")
 		case channel.ChoiceEvent:
 			need(e.Choice != nil, "a choice")
-		case channel.ReactionEvent, channel.DeleteEvent, channel.ReadEvent:
+		case channel.ReadEvent:
+			need(e.Ref != "" || !e.Upto.IsZero(), "the id of the message it is about, or a time")
+		case channel.ReactionEvent, channel.DeleteEvent:
 			need(e.Ref != "", "the id of the message it is about")
 		case channel.UnparsedEvent:
 			need(e.Error != "", "a reason")

@@ -83,9 +83,8 @@ func (d Driver) Guide() string {
 }
 
 // Capabilities implements channel.Driver. Messenger says up to which moment a customer has read, not which message
-// ("message_reads"), which channel.ReadEvent cannot carry; so Read is false there. Instagram names the message, and says
-// nothing of delivery ("Webhooks for Instagram Messaging"). Window is the one for everybody; what a person wrote goes
-// through for seven days (see Send).
+// ("message_reads"); Instagram names the message, and says nothing of delivery ("Webhooks for Instagram Messaging").
+// Window is the one for everybody; what a person wrote goes through for seven days ("Human agent", see Send).
 func (d Driver) Capabilities() channel.Capabilities {
 	c := channel.Capabilities{
 		TextMax:        textMax,
@@ -100,13 +99,23 @@ func (d Driver) Capabilities() channel.Capabilities {
 		Upload:         true,
 		Links:          true,
 		Delivered:      true,
+		Read:           true,
 		Window:         window,
+		StaffWindow:    7 * 24 * time.Hour,
 	}
 	if d.instagram {
 		c.TextMax, c.TextUnit = instagramTextMax, channel.Bytes
-		c.Edits, c.Delivered, c.Read = false, false, true
+		c.Edits, c.Delivered = false, false
 	}
 	return c
+}
+
+// Owns implements channel.Owner: one app serves several Pages. An Instagram account's own id is no setting.
+func (d Driver) Owns(s channel.Settings) string {
+	if d.instagram {
+		return ""
+	}
+	return s["page_id"]
 }
 
 // Pace is the published limit ("Messenger Platform rate limits"): 300 calls a second for each Page or Instagram account.
@@ -201,6 +210,7 @@ func (d Driver) Link(a channel.Account, o channel.Opening) (string, channel.Carr
 }
 
 var (
+	_ channel.Owner   = Driver{}
 	_ channel.Driver  = Driver{}
 	_ channel.Webhook = Driver{}
 	_ channel.Sender  = Driver{}

@@ -95,7 +95,8 @@ type event struct {
 	Edit      *edit  `json:"message_edit"`
 	Reaction  *react `json:"reaction"`
 	Read      *struct {
-		MID text `json:"mid"`
+		MID       text `json:"mid"`       // Instagram
+		Watermark text `json:"watermark"` // Messenger: milliseconds; all that was sent until then has been read
 	} `json:"read"`
 	Delivery *struct {
 		MIDs []text `json:"mids"`
@@ -353,11 +354,16 @@ func (p *parser) event(raw json.RawMessage) {
 		p.add(e)
 	case in.Read != nil:
 		known = true
-		if in.Read.MID == "" {
-			break // Messenger: only a moment, see Capabilities
-		}
 		e := base
 		e.Type, e.Ref, e.Key = channel.ReadEvent, string(in.Read.MID), "read:"+string(in.Read.MID)
+		if in.Read.MID == "" {
+			ms, err := strconv.ParseInt(string(in.Read.Watermark), 10, 64)
+			if e.Upto = time.UnixMilli(ms).UTC(); err != nil || e.Upto.Year() < 2004 || e.Upto.Year() > 9999 {
+				p.unparsed("a read report that names neither a message nor a time", raw)
+				break
+			}
+			e.Key = "read:" + string(who) + ":" + string(in.Read.Watermark)
+		}
 		p.add(e)
 	case in.Delivery != nil:
 		known = true

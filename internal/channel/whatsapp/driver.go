@@ -89,6 +89,9 @@ func (Driver) Capabilities() channel.Capabilities {
 	}
 }
 
+// Owns implements channel.Owner: one app serves all numbers of a company.
+func (Driver) Owns(s channel.Settings) string { return s["phone_number_id"] }
+
 // Burst is how many messages one person may get within one span of 6 seconds, which have to be paid back before the next
 // ("Pair rate limits").
 func (Driver) Burst() int { return 45 }
@@ -201,6 +204,7 @@ var (
 	_ channel.Fetcher   = Driver{}
 	_ channel.Prober    = Driver{}
 	_ channel.Lender    = Driver{}
+	_ channel.Owner     = Driver{}
 	_ channel.Paced     = Driver{}
 	_ channel.Linker    = Driver{}
 	_ channel.Templater = Driver{}

@@ -10,3 +10,5 @@ CREATE TABLE handover (org TEXT NOT NULL, hash TEXT NOT NULL, conversation TEXT 
 CREATE INDEX handover_old ON handover (org, expires_at);
 -- wrong codes from one address: who tries too many is not listened to for a while
 CREATE TABLE handover_miss (org TEXT NOT NULL, address TEXT NOT NULL, n BIGINT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (org, address)) {{clustered}};
+-- what went to an address, for receipts that only name a time
+CREATE INDEX delivery_unread ON delivery (org, address, created_at) WHERE state IN ('sent', 'delivered');
