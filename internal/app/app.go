@@ -47,6 +47,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/viber"
 	"github.com/rufweite/rufweite/internal/channel/vonage"
 	"github.com/rufweite/rufweite/internal/channel/webchat"
+	"github.com/rufweite/rufweite/internal/channel/webhook"
 	"github.com/rufweite/rufweite/internal/channel/whatsapp"
 	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -87,6 +88,7 @@ func Drivers() []channel.Driver {
 		rcs.New(),
 		signal.New(),
 		matrix.New(),
+		webhook.New(),
 	}
 }
 

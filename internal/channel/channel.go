@@ -295,6 +295,13 @@ type Paced interface {
 	Pace() (perAccount, perAddress time.Duration)
 }
 
+// PacedBySettings is a Sender whose provider's limits are part of the settings: agreed in a contract, or said of a
+// provider that we know nothing of. It takes the place of Paced.
+type PacedBySettings interface {
+	// PaceOf is Pace for an account with these settings.
+	PaceOf(Settings) (perAccount, perAddress time.Duration)
+}
+
 // Lender is a Paced sender whose provider lends messages to one address: up to Burst of them may go within one span of
 // perAddress; then nothing more goes until the span has passed for each of them.
 type Lender interface{ Burst() int }

@@ -745,13 +745,18 @@ func (o *Outbox) start(ctx context.Context, d due) bool {
 // slot takes the next moment at which the provider's pace allows a request to that address. The caller holds mu.
 func (o *Outbox) slot(a channel.Account, address string) time.Time {
 	at := time.Now()
-	p, ok := o.accounts.Driver(a.Kind).(channel.Paced)
-	if !ok {
+	d := o.accounts.Driver(a.Kind)
+	var perAcct, perAddr time.Duration
+	switch p := d.(type) {
+	case channel.PacedBySettings:
+		perAcct, perAddr = p.PaceOf(a.Settings)
+	case channel.Paced:
+		perAcct, perAddr = p.Pace()
+	default:
 		return at
 	}
-	perAcct, perAddr := p.Pace()
 	burst := 1
-	if l, ok := p.(channel.Lender); ok {
+	if l, ok := d.(channel.Lender); ok {
 		burst = l.Burst()
 	}
 	at = maxTime(at, o.nextAcct[a.ID])
