@@ -49,6 +49,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/webchat"
 	"github.com/rufweite/rufweite/internal/channel/webhook"
 	"github.com/rufweite/rufweite/internal/channel/whatsapp"
+	"github.com/rufweite/rufweite/internal/channel/xmpp"
 	"github.com/rufweite/rufweite/internal/chat"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
@@ -88,6 +89,7 @@ func Drivers() []channel.Driver {
 		rcs.New(),
 		signal.New(),
 		matrix.New(),
+		xmpp.New(),
 		webhook.New(),
 	}
 }
