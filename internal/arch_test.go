@@ -24,7 +24,7 @@ var rooms = strings.Fields(`
 	db blob vault fetch jobs live channel org account
 	trust auth customer staff
 	touchpoint conversation search promise
-	reach outbox ask dialog
+	reach contact outbox ask dialog
 	intake
 	chat
 	journey insight improve
@@ -70,6 +70,7 @@ var tables = map[string]string{
 	"search_state": "search", "search_doc": "search", "search_head": "search", "search_text": "search",
 	"delivery": "outbox", "delivery_part": "outbox",
 	"handover": "reach", "handover_miss": "reach",
+	"contact_way": "contact", "contact_hours": "contact", "contact_use": "contact",
 	"delivery_choice": "outbox", "ask": "ask", "ask_code": "ask", "calendar": "ask", "calendar_slot": "ask",
 	"dialog": "dialog", "dialog_version": "dialog", "dialog_instance": "dialog",
 	"chat_session": "chat", "chat_mail": "chat",

@@ -29,6 +29,7 @@ import (
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/blob"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/contact"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/dialog"
 	"github.com/rufweite/rufweite/internal/intake"
@@ -46,6 +47,7 @@ type Options struct {
 	Outbox         *outbox.Outbox
 	Asks           *ask.Store
 	Dialogs        *dialog.Store
+	Contact        *contact.Store                         // nil = there is no contact page
 	AllMedia       func() map[channel.Kind]channel.Medium // every kind of channel, built or planned
 	Log            *slog.Logger
 	Now            func() time.Time
@@ -127,6 +129,7 @@ func New(o Options) *Server {
 	s.customerRoutes()
 	s.channelRoutes()
 	s.handoverRoutes()
+	s.contactRoutes()
 	s.staffRoutes()
 	s.workRoutes()
 	s.fileRoutes()

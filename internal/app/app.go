@@ -51,6 +51,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/whatsapp"
 	"github.com/rufweite/rufweite/internal/channel/xmpp"
 	"github.com/rufweite/rufweite/internal/chat"
+	"github.com/rufweite/rufweite/internal/contact"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/db"
 	"github.com/rufweite/rufweite/internal/dialog"
@@ -141,6 +142,7 @@ type App struct {
 
 	Asks    *ask.Store
 	Dialogs *dialog.Store
+	Contact *contact.Store
 
 	httpAddr, smtpAddr net.Addr
 	node               string
@@ -223,7 +225,8 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	})
 	a.Outbox = outbox.New(a.DB, a.Accounts, a.Blobs, a.env, core.Now, a.node, log)
 	a.Asks = ask.NewStore(ask.StoreOptions{DB: a.DB, Accounts: a.Accounts, Outbox: a.Outbox, Now: core.Now, URL: a.answerURL, Company: company, Log: log})
-	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: staffOf, Unit: unitOf})
+	a.Contact = contact.New(contact.Options{DB: a.DB, Accounts: a.Accounts, Services: a.services, Orgs: a.orgIDs, Now: core.Now, Log: log})
+	a.Dialogs = dialog.NewStore(dialog.StoreOptions{DB: a.DB, Accounts: a.Accounts, Asks: a.Asks, HTTP: a.Guard, Now: core.Now, Log: log, Media: Media(core.Drivers), Company: company, Staff: staffOf, Unit: unitOf, Open: a.Contact.Opens})
 	a.Intake.After = a.Dialogs.Received
 	a.Intake.Tell = a.tell
 	a.Outbox.Unreachable = a.Asks.Unreachable
@@ -238,7 +241,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	files, _ := web.Files()
 	o := api.Options{
 		DB: a.DB, Accounts: a.Accounts, Auth: a.Auth, Blobs: a.Blobs, Intake: a.Intake, Outbox: a.Outbox, Log: log, Now: core.Now, PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies,
-		Asks: a.Asks, Dialogs: a.Dialogs, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, AskTemplates: a.askTemplates, FrameAncestors: c.FrameAncestors,
+		Asks: a.Asks, Dialogs: a.Dialogs, Contact: a.Contact, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, AskTemplates: a.askTemplates, FrameAncestors: c.FrameAncestors,
 		Sanitise: func(html string) string {
 			clean, _, _ := sanitise(html, func(string) string { return "" })
 			return clean
@@ -260,6 +263,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	a.goDo(run, "outbox", a.Outbox.Run)
 	a.goDo(run, "questions", a.Asks.Run)
 	a.goDo(run, "dialogs", a.Dialogs.Run)
+	a.goDo(run, "contact page", a.Contact.Run)
 	a.goDo(run, "search", search.New(a.DB, a.orgIDs, log).Run)
 	if a.Jobs, err = jobs.New(ctx, a.DB, a.periodic(), log); err != nil {
 		return a, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/contact"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
@@ -68,4 +69,14 @@ func unitOf(ctx context.Context, q db.Querier, name string) (conversation.Actor,
 		}
 	}
 	return conversation.Actor{}, nil
+}
+
+// services lists the dialogs that customers may start by a word.
+func (a *App) services(ctx context.Context, q db.Querier) ([]contact.Service, error) {
+	list, err := a.Dialogs.Live(ctx, q)
+	out := make([]contact.Service, len(list))
+	for i, p := range list {
+		out[i] = contact.Service{Key: p.Key, Title: channel.Text{DE: p.Title.Get("de"), EN: p.Title.Get("en")}, Start: p.Start, Channels: p.Channels}
+	}
+	return out, err
 }

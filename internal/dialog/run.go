@@ -369,7 +369,7 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 	if first == "" {
 		first = full
 	}
-	e := Env{Now: now, Language: i.Language, Company: company, Open: s.Open, Zone: berlin,
+	e := Env{Now: now, Language: i.Language, Company: company, Open: s.opens(ctx, tx), Zone: berlin,
 		Customer: map[string]string{"name": full, "first_name": first, "language": i.Language}}
 	if w.ok {
 		e.Channel, e.Medium = w.channel.Kind, s.Accounts.Can(w.channel.Account)
@@ -759,7 +759,7 @@ func (s *Store) begin(ctx context.Context, tx *db.Tx, r conversation.Received, b
 		if d := c.stored[p.Key]; !d.Enabled {
 			continue
 		}
-		if !slices.ContainsFunc(p.Start, func(w string) bool { return fold(w) == text }) || slices.ContainsFunc(p.Inputs, func(v Variable) bool { return v.Default == nil }) {
+		if !startable(p) || !slices.ContainsFunc(p.Start, func(w string) bool { return fold(w) == text }) {
 			continue
 		}
 		if len(p.Channels) > 0 && !slices.Contains(p.Channels, string(r.Message.ChannelKind)) {

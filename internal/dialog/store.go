@@ -58,8 +58,9 @@ type StoreOptions struct {
 	Staff func(ctx context.Context, q db.Querier, who, customer string) (conversation.Actor, error)
 	// Unit finds a unit by name; an empty Actor if there is none.
 	Unit func(ctx context.Context, q db.Querier, name string) (conversation.Actor, error)
-	// Open gives the next business hour from a moment on (the moment itself if it lies in one).
-	Open func(t time.Time) time.Time
+	// Open gives the next business hour of the organisation from a moment on (the moment itself if it lies in one); nil =
+	// always open.
+	Open func(ctx context.Context, q db.Querier, t time.Time) time.Time
 }
 
 // Store keeps dialogs and runs them.
@@ -135,6 +136,33 @@ func (s *Store) All(ctx context.Context, o db.Org) ([]Stored, error) {
 	}
 	slices.SortFunc(out, func(a, b Stored) int { return strings.Compare(a.Key, b.Key) })
 	return out, nil
+}
+
+// Live lists the dialogs that a customer's word starts, as they start: with words, and without inputs that nobody gives.
+func (s *Store) Live(ctx context.Context, q db.Querier) ([]*Program, error) {
+	c, err := s.current(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Program
+	for _, p := range c.programs {
+		if c.stored[p.Key].Enabled && startable(p) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func startable(p *Program) bool {
+	return len(p.Start) > 0 && !slices.ContainsFunc(p.Inputs, func(v Variable) bool { return v.Default == nil })
+}
+
+// opens is Open for the machine, which knows no database.
+func (s *Store) opens(ctx context.Context, q db.Querier) func(time.Time) time.Time {
+	if s.Open == nil {
+		return nil
+	}
+	return func(t time.Time) time.Time { return s.Open(ctx, q, t) }
 }
 
 // Get reads one dialog.
@@ -330,7 +358,7 @@ func (s *Store) Try(ctx context.Context, q db.Querier, p *Program, inputs map[st
 	if err != nil {
 		return Trial{}, err
 	}
-	env := Env{Now: s.Now(), Language: language, Company: company, Open: s.Open, Customer: map[string]string{"name": "Anna Muster", "first_name": "Anna", "language": language}}
+	env := Env{Now: s.Now(), Language: language, Company: company, Open: s.opens(ctx, q), Customer: map[string]string{"name": "Anna Muster", "first_name": "Anna", "language": language}}
 	if len(kinds) > 0 { // what a dialog asks its medium is answered by the first
 		env.Channel, env.Medium = kinds[0], s.Media()[kinds[0]].Capabilities
 	}
