@@ -88,6 +88,7 @@ func (w world) fill(path string) (string, bool) {
 		"/asks/": w.ask, "/dialog-instances/": w.instance, "/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender} {
 		path = strings.Replace(path, prefix+"{id}", prefix+v, 1)
 	}
+	path = strings.Replace(path, "/channel-kinds/{kind}", "/channel-kinds/nosuch", 1)
 	path = strings.Replace(path, "/dialogs/{key}", "/dialogs/"+w.dialog, 1)
 	path = strings.Replace(path, "/calendars/{key}", "/calendars/"+w.calendar, 1)
 	path = strings.Replace(path, "/versions/{version}", "/versions/1", 1)
@@ -133,6 +134,7 @@ func (w world) bodies() map[string]any {
 		"save-dialog": map[string]any{"source": dialogSource(w.mark), "base_version": 1}, "check-dialog": map[string]any{"source": "dialog: x"}, "convert-dialog": map[string]any{"program": map[string]any{"dialog": "x"}},
 		"try-dialog": map[string]any{"source": "dialog: x", "channels": []string{"email"}}, "start-dialog": map[string]any{"key": w.dialog},
 		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1}, "change-org": map[string]any{"name": "Umbenannt"},
+		"try-own-channel": map[string]any{"settings": map[string]any{"receive": "{}"}, "sample": map[string]any{"body": "{}"}}, "try-own-channel-outgoing": map[string]any{"settings": map[string]any{"send": "{}"}, "message": map[string]any{"to": "x", "text": "x"}},
 	}
 }
 
@@ -302,7 +304,7 @@ func TestAccessMatrix(t *testing.T) {
 				switch {
 				case o.id == "get-channel":
 				case strings.HasPrefix(o.path, "/api/v1/channels/{id}"), strings.HasPrefix(o.path, "/api/v1/staff/{id}"), strings.HasPrefix(o.path, "/api/v1/work-items"), o.id == "create-channel", o.id == "invite-staff",
-					strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), strings.HasPrefix(o.path, "/api/v1/dialogs"), strings.HasPrefix(o.path, "/api/v1/calendars/{key}"), o.id == "save-calendar", o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
+					strings.HasPrefix(o.path, "/api/v1/channel-kinds/"), strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), strings.HasPrefix(o.path, "/api/v1/dialogs"), strings.HasPrefix(o.path, "/api/v1/calendars/{key}"), o.id == "save-calendar", o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
 					if a.status != 403 {
 						t.Errorf("%s as a partner: %d, want 403", a.what, a.status)
 					}

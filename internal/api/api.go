@@ -66,6 +66,8 @@ type Options struct {
 	Probe func(ctx context.Context, c account.Channel) error
 	// AskTemplates asks a channel's provider for its templates and keeps them; nil = nobody can be asked.
 	AskTemplates func(ctx context.Context, c account.Channel) error
+	// OwnChannel tries out the channel that settings describe; nil = it is not served.
+	OwnChannel *OwnChannel
 	// Answers are the questions behind the answer page; nil = there is none.
 	Answers Answers
 	// StoreAnswer keeps a file that was uploaded there and gives its attachment id; nil = as any attachment.
@@ -128,6 +130,7 @@ func New(o Options) *Server {
 	s.dialogRoutes()
 	s.customerRoutes()
 	s.channelRoutes()
+	s.kindRoutes()
 	s.handoverRoutes()
 	s.contactRoutes()
 	s.staffRoutes()

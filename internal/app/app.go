@@ -241,7 +241,7 @@ func Start(ctx context.Context, c Config) (a *App, err error) {
 	files, _ := web.Files()
 	o := api.Options{
 		DB: a.DB, Accounts: a.Accounts, Auth: a.Auth, Blobs: a.Blobs, Intake: a.Intake, Outbox: a.Outbox, Log: log, Now: core.Now, PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies,
-		Asks: a.Asks, Dialogs: a.Dialogs, Contact: a.Contact, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, AskTemplates: a.askTemplates, FrameAncestors: c.FrameAncestors,
+		Asks: a.Asks, Dialogs: a.Dialogs, Contact: a.Contact, AllMedia: Media(core.Drivers), Answers: a.Asks, URLKey: []byte(key), Version: Version, Web: files, Media: a.media, Probe: a.probe, AskTemplates: a.askTemplates, OwnChannel: ownChannel(), FrameAncestors: c.FrameAncestors,
 		Sanitise: func(html string) string {
 			clean, _, _ := sanitise(html, func(string) string { return "" })
 			return clean
