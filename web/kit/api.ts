@@ -93,7 +93,38 @@ export interface ReplyOption {
   assurance: Assurance
   can_send: boolean
   why_not: string
+  window_closes_at?: string | null
+  /** Only an approved template may be sent now. */
+  needs_template?: boolean
 }
+
+/** Template is a text that the provider has approved, or not yet. */
+export interface Template {
+  name: string
+  language: string
+  category: string
+  status: 'approved' | 'pending' | 'rejected' | 'paused'
+  why?: string
+  header?: string
+  body: string
+  footer?: string
+  buttons?: string[]
+  params: number
+  /** Why it cannot be sent from here though it is approved. */
+  unfit?: string
+}
+export interface Templates { items: Template[]; asked_at: string | null }
+export interface TemplateUse { name: string; language: string; params: string[] }
+
+/** Handover is the offer to go on elsewhere; carries says what the link brings along by itself. */
+export interface HandoverWay { channel_id: string; kind: string; name: string; link: string; carries: '' | 'text' | 'token' }
+export interface Handover { code: string; text: string; page: string; ways: HandoverWay[]; expires_at: string }
+
+/** Trial is what becomes of a sample request by a description that is not saved. */
+export interface Sample { name?: string; method?: string; query?: string; headers?: Record<string, string> | null; body?: string }
+export interface OwnExample { key: string; title: Text; about: Text; api_url: string; receive: string; send: string; samples: Sample[] | null }
+export interface Trial { events: Record<string, unknown>[]; error: string; unauthentic: string; fields: { item: number; key: string; expression: string; value: string; error: string }[]; reply: { status: number; type: string; body: string } }
+export interface Renderings { items: { method: string; url: string; headers: Record<string, string>; body: string }[]; error: string }
 
 export interface Conversation extends ConversationRow {
   reply: {
@@ -104,6 +135,8 @@ export interface Conversation extends ConversationRow {
     address: string
     reason: { code: 'last_used' | 'first_address' | 'only_address'; text: string }
     window_closes_at: string | null
+    can_send?: boolean
+    needs_template?: boolean
   } | null
   reply_options: ReplyOption[]
   also_open: { id: string; subject: string }[]
@@ -203,6 +236,8 @@ export interface Outgoing {
   anyway?: boolean
   /** Of notes. */
   mentions?: string[]
+  /** Instead of free words; text then says what the customer reads. */
+  template?: TemplateUse
 }
 
 export interface Draft {
@@ -267,7 +302,7 @@ export interface Capabilities {
   [more: string]: unknown
 }
 
-export interface ChannelKind { kind: string; title: Text; capabilities: Capabilities; settings: Setting[] }
+export interface ChannelKind { kind: string; title: Text; capabilities: Capabilities; settings: Setting[]; webhook?: boolean }
 
 export interface Health {
   state: 'green' | 'red' | 'unknown'
