@@ -15,7 +15,7 @@ import (
 type world struct {
 	mark                                                                                 string
 	conversation, message, answer, delivery, workItem, customer, address, channel, staff string
-	attachment, attachmentURL, participant, view, block, unit, sender                    string
+	attachment, attachmentURL, participant, view, block, unit, sender, contact           string
 	ask, calendar, slot, dialog, instance                                                string
 }
 
@@ -50,6 +50,7 @@ func (c *client) world(org, mark string) world {
 	w.block = c.do("POST", "/text-blocks", map[string]any{"name": "Baustein " + mark, "text": "Text " + mark, "personal": true}).want(201).obj().str("id")
 	w.unit = c.do("POST", "/units", map[string]any{"name": "Abteilung " + mark}).want(201).obj().str("id")
 	w.sender = c.do("POST", "/senders", map[string]any{"address": "spam-" + strings.ToLower(mark) + "@x.example", "rule": "spam"}).want(201).obj().str("id")
+	w.contact = c.do("POST", "/contact/ways", map[string]any{"kind": "phone", "ref": "030 901230", "label": map[string]string{"de": "Telefon " + mark}}).want(201).obj().str("id")
 	lower := strings.ToLower(mark)
 	w.calendar = "kalender-" + lower
 	c.do("POST", "/calendars", map[string]any{"key": w.calendar, "name": "Kalender"}).want(201)
@@ -85,7 +86,7 @@ func (c *client) world(org, mark string) world {
 func (w world) fill(path string) (string, bool) {
 	for prefix, v := range map[string]string{"/conversations/": w.conversation, "/messages/": w.message, "/deliveries/": w.delivery, "/customers/": w.customer, "/channels/": w.channel,
 		"/staff/": w.staff, "/work-items/": w.workItem, "/attachments/": w.attachment,
-		"/asks/": w.ask, "/dialog-instances/": w.instance, "/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender} {
+		"/asks/": w.ask, "/dialog-instances/": w.instance, "/views/": w.view, "/text-blocks/": w.block, "/units/": w.unit, "/senders/": w.sender, "/contact/ways/": w.contact} {
 		path = strings.Replace(path, prefix+"{id}", prefix+v, 1)
 	}
 	path = strings.Replace(path, "/channel-kinds/{kind}", "/channel-kinds/nosuch", 1)
@@ -133,6 +134,7 @@ func (w world) bodies() map[string]any {
 		"save-calendar": map[string]any{"key": "neu", "name": "x"}, "add-slots": map[string]any{"slots": []any{map[string]any{"start": "2030-01-01T10:00:00Z", "end": "2030-01-01T11:00:00Z"}}},
 		"save-dialog": map[string]any{"source": dialogSource(w.mark), "base_version": 1}, "check-dialog": map[string]any{"source": "dialog: x"}, "convert-dialog": map[string]any{"program": map[string]any{"dialog": "x"}},
 		"try-dialog": map[string]any{"source": "dialog: x", "channels": []string{"email"}}, "start-dialog": map[string]any{"key": w.dialog},
+		"add-contact-way": map[string]any{"kind": "phone", "ref": "030 901230"}, "change-contact-way": map[string]any{"hidden": true}, "set-contact-hours": map[string]any{},
 		"be-present": map[string]any{"state": "viewing"}, "put-preferences": map[string]any{"a": 1}, "change-org": map[string]any{"name": "Umbenannt"},
 		"try-own-channel": map[string]any{"settings": map[string]any{"receive": "{}"}, "sample": map[string]any{"body": "{}"}}, "try-own-channel-outgoing": map[string]any{"settings": map[string]any{"send": "{}"}, "message": map[string]any{"to": "x", "text": "x"}},
 	}
@@ -141,7 +143,7 @@ func (w world) bodies() map[string]any {
 // snapshot is what the owner sees of the world, to tell whether anything changed.
 func (c *client) snapshot(w world) string {
 	var b strings.Builder
-	for _, p := range []string{"/conversations/" + w.conversation, "/conversations/" + w.conversation + "/messages", "/conversations/" + w.conversation + "/draft", "/asks/" + w.ask, "/dialogs/" + w.dialog, "/calendars/" + w.calendar + "/slots", "/customers/" + w.customer, "/channels/" + w.channel, "/staff",
+	for _, p := range []string{"/conversations/" + w.conversation, "/conversations/" + w.conversation + "/messages", "/conversations/" + w.conversation + "/draft", "/asks/" + w.ask, "/dialogs/" + w.dialog, "/calendars/" + w.calendar + "/slots", "/contact/ways", "/contact/hours", "/customers/" + w.customer, "/channels/" + w.channel, "/staff",
 		"/work-items/" + w.workItem, "/deliveries?state=uncertain"} {
 		var v any
 		if err := json.Unmarshal(c.get(p).want(200).body, &v); err != nil {
@@ -304,7 +306,7 @@ func TestAccessMatrix(t *testing.T) {
 				switch {
 				case o.id == "get-channel":
 				case strings.HasPrefix(o.path, "/api/v1/channels/{id}"), strings.HasPrefix(o.path, "/api/v1/staff/{id}"), strings.HasPrefix(o.path, "/api/v1/work-items"), o.id == "create-channel", o.id == "invite-staff",
-					strings.HasPrefix(o.path, "/api/v1/channel-kinds/"), strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), strings.HasPrefix(o.path, "/api/v1/dialogs"), strings.HasPrefix(o.path, "/api/v1/calendars/{key}"), o.id == "save-calendar", o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
+					strings.HasPrefix(o.path, "/api/v1/channel-kinds/"), strings.HasPrefix(o.path, "/api/v1/units/{id}"), strings.HasPrefix(o.path, "/api/v1/senders"), strings.HasPrefix(o.path, "/api/v1/dialogs"), strings.HasPrefix(o.path, "/api/v1/calendars/{key}"), strings.HasPrefix(o.path, "/api/v1/contact"), o.id == "save-calendar", o.id == "add-unit", o.id == "change-org", o.id == "create-customer", o.id == "merge-customers", o.id == "unmerge-customers":
 					if a.status != 403 {
 						t.Errorf("%s as a partner: %d, want 403", a.what, a.status)
 					}
