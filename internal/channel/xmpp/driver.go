@@ -7,6 +7,7 @@
 package xmpp
 
 import (
+	"crypto/x509"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ func (Driver) Settings() []channel.Setting {
 			DE: "auto: STARTTLS, auf Port 5223 und 443 gleich TLS; als Komponente unverschlüsselt. none nur auf diesem Rechner.",
 			EN: "auto: STARTTLS, on ports 5223 and 443 TLS at once; as a component unencrypted. none only on this machine.",
 		}},
+		{Key: "tls_ca", Help: channel.Text{DE: "Eigene Zertifizierungsstelle des Servers als PEM; leer = die des Systems.", EN: "The server's own certificate authority as PEM; empty = those of the system."}},
 		{Key: "api_url", Help: channel.Text{DE: "Ersetzt host und port, z. B. xmpp.example.org:5222.", EN: "Replaces host and port, such as xmpp.example.org:5222."}},
 	}
 }
@@ -118,6 +120,9 @@ func (d Driver) Check(s channel.Settings) error {
 	host, port := address(s)
 	if strings.ContainsAny(host, "/@ ") || port == "" {
 		return fmt.Errorf("host %q is no name of a server: it looks like xmpp.example.org", host)
+	}
+	if ca := s["tls_ca"]; ca != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)) {
+		return errors.New("tls_ca is no certificate in PEM form: it begins with -----BEGIN CERTIFICATE-----")
 	}
 	if s["tls"] == "none" && !component && !loopback(host) {
 		return errors.New("tls none would send the password in the clear: it is allowed to 127.0.0.1 and localhost only")

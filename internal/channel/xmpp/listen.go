@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
@@ -28,6 +29,8 @@ const (
 	askTime     = 20 * time.Second
 	pingEvery   = 60 * time.Second
 	pageSize    = "100"
+	markEvery   = time.Hour
+	gapAfter    = 24 * time.Hour // no archive is emptied sooner: prosody keeps a week
 )
 
 // live are the streams that Listen holds in this process.
@@ -68,9 +71,9 @@ type session struct {
 	self      jid.JID
 	served    chan struct{} // closed when the stream ended
 
-	mu      sync.Mutex
-	pending map[string]chan iq
-	errors  map[string]string // by the id of what came back, on Send's own stream
+	mu       sync.Mutex
+	pending  map[string]chan iq
+	returned map[string]chan string // the errors that Send waits for, by the message's id
 }
 
 type iq struct {
@@ -110,8 +113,20 @@ type items struct {
 }
 
 type mamQuery struct {
-	ID  string `xml:"queryid,attr"`
-	Set rsm    `xml:"http://jabber.org/protocol/rsm set"`
+	ID   string `xml:"queryid,attr"`
+	Form *form  `xml:"jabber:x:data x"`
+	Set  rsm    `xml:"http://jabber.org/protocol/rsm set"`
+}
+
+type form struct {
+	Type  string  `xml:"type,attr"`
+	Field []field `xml:"field"`
+}
+
+type field struct {
+	Var   string `xml:"var,attr"`
+	Type  string `xml:"type,attr,omitempty"`
+	Value string `xml:"value"`
 }
 
 type rsm struct {
@@ -170,6 +185,10 @@ func connect(ctx context.Context, a channel.Account, env channel.Env) (*session,
 		return nil, err
 	}
 	config := &tls.Config{ServerName: self.Domainpart(), MinVersion: tls.VersionTLS12} // RFC 6120 §13.7.2: the domain, not the host
+	if ca := set["tls_ca"]; ca != "" {
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM([]byte(ca))
+	}
 	secret, mode := set["component_secret"], set.Or("tls", "auto")
 	if mode == "auto" && (port == "5223" || port == "443") {
 		mode = "tls"
@@ -187,7 +206,7 @@ func connect(ctx context.Context, a channel.Account, env channel.Env) (*session,
 		}
 		rw = c
 	}
-	out := &session{self: self, component: secret != "", pending: map[string]chan iq{}, errors: map[string]string{}, served: make(chan struct{})}
+	out := &session{self: self, component: secret != "", pending: map[string]chan iq{}, returned: map[string]chan string{}, served: make(chan struct{})}
 	if secret != "" {
 		out.s, err = component.NewSession(ctx, self, []byte(secret), rw)
 	} else {
@@ -249,7 +268,7 @@ func (s *session) serve(onMessage func(message) error, onPresence func(presence)
 			if err := d.Decode(&m); err != nil {
 				return err
 			}
-			if onMessage != nil {
+			if !s.bounced(m) && onMessage != nil {
 				return onMessage(m)
 			}
 		case "presence":
@@ -366,7 +385,25 @@ func (s *session) close() {
 	_ = s.s.Conn().Close()
 }
 
-// Listen implements channel.Listener. The cursor is the archive's id of the last message (XEP-0313).
+// position is a cursor: up to when everything was read, and the archive's id of the last message then (XEP-0313). The
+// time counts where the archive has no message, or dropped that one for its age.
+type position struct {
+	at time.Time
+	id string
+}
+
+func (p position) String() string { return strconv.FormatInt(p.at.Unix(), 10) + " " + p.id }
+
+func positionOf(cursor string) position {
+	at, id, ok := strings.Cut(cursor, " ")
+	n, err := strconv.ParseInt(at, 10, 64)
+	if !ok || err != nil {
+		return position{}
+	}
+	return position{at: time.Unix(n, 0).UTC(), id: id}
+}
+
+// Listen implements channel.Listener. The cursor is a position.
 func (d Driver) Listen(ctx context.Context, a channel.Account, cursor string, env channel.Env, sink channel.Sink) error {
 	s, err := connect(ctx, a, env)
 	if err != nil {
@@ -378,7 +415,7 @@ func (d Driver) Listen(ctx context.Context, a channel.Account, cursor string, en
 	defer s.close()
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
-	r := &receiver{a: a, s: s, env: env, sink: sink, cursor: cursor, catching: !s.component}
+	r := &receiver{a: a, s: s, env: env, sink: sink, last: positionOf(cursor), catching: !s.component}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- s.serve(func(m message) error { return r.message(ctx, m) }, r.presence)
@@ -396,6 +433,8 @@ func (d Driver) Listen(ctx context.Context, a channel.Account, cursor string, en
 	}
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
+	mark := time.NewTicker(markEvery)
+	defer mark.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -410,6 +449,10 @@ func (d Driver) Listen(ctx context.Context, a channel.Account, cursor string, en
 				err = errStreamEnded
 			}
 			return trouble(err)
+		case <-mark.C: // a quiet channel is not taken for one that was away when its last message leaves the archive
+			if err := r.mark(ctx); err != nil {
+				return err
+			}
 		case <-ping.C: // a dead connection is not seen otherwise
 			if err := s.taken(ctx); err != nil && ctx.Err() == nil {
 				s.close()
@@ -428,35 +471,41 @@ type receiver struct {
 	sink channel.Sink
 
 	mu       sync.Mutex
-	cursor   string
+	last     position
+	archive  bool // there is one
 	catching bool // the archive is being read: messages that come meanwhile must not move the cursor past it
 }
 
 func (r *receiver) message(ctx context.Context, m message) error {
 	self := r.s.self.Bare().String()
 	own := m.From == "" || m.From == self
-	var position string
+	var archived string
 	if m.Result != nil {
 		if !own || m.Result.Forwarded.Message == nil { // XEP-0313 §security: only our own server's archive
 			return nil
 		}
+		if m.Result.Query == latest {
+			return nil
+		}
 		inner := *m.Result.Forwarded.Message
+		// Servers keep messages without the id that they give them on delivery (XEP-0359 §4: what a sender put there is false).
+		inner.Stanza = []stanzaID{{ID: m.Result.ID, By: self}}
 		if inner.Delay == nil {
 			inner.Delay = m.Result.Forwarded.Delay
 		}
-		position, m = m.Result.ID, inner
+		archived, m = m.Result.ID, inner
 		if m.Type == "error" {
 			return nil // errors are not kept in archives by the book
 		}
 	} else {
 		for _, s := range m.Stanza {
 			if s.By == self {
-				position = s.ID
+				archived = s.ID
 			}
 		}
 		r.mu.Lock()
 		if r.catching {
-			position = ""
+			archived = ""
 		}
 		r.mu.Unlock()
 	}
@@ -466,7 +515,11 @@ func (r *receiver) message(ctx context.Context, m message) error {
 		return err
 	}
 	events, err := parse(r.a, raw)
-	in := channel.Inbound{Raw: raw, Type: "application/xml", Events: events, Cursor: position}
+	in := channel.Inbound{Raw: raw, Type: "application/xml", Events: events}
+	next := position{r.env.Now(), archived}
+	if archived != "" {
+		in.Cursor = next.String()
+	}
 	if err != nil {
 		in.Err = err.Error()
 	}
@@ -475,6 +528,11 @@ func (r *receiver) message(ctx context.Context, m message) error {
 	}
 	if err := r.sink(ctx, in); err != nil {
 		return err // the stream ends; what was not acknowledged comes again from the archive
+	}
+	if archived != "" {
+		r.mu.Lock()
+		r.last = next
+		r.mu.Unlock()
 	}
 	// XEP-0184 §5: the receipt says that we have it, so it goes out when that is durable.
 	if m.Request != nil && m.ID != "" && m.Type != "error" && m.Type != "groupchat" && err == nil {
@@ -493,37 +551,88 @@ func (r *receiver) presence(p presence) {
 	}
 }
 
-// catchUp reads what the archive has since the cursor. A server without an archive answers with an error: then there is
-// only what it keeps for clients that are offline.
+const (
+	latest    = "latest" // the query that asks for the archive's last message alone
+	mamSpace  = "urn:xmpp:mam:2"
+	clockSkew = 5 * time.Minute
+)
+
+// catchUp reads what the archive has since the last position. A server without an archive answers with an error: then
+// there is only what it keeps for clients that are offline.
 func (r *receiver) catchUp(ctx context.Context) error {
 	defer func() {
 		r.mu.Lock()
 		r.catching = false
 		r.mu.Unlock()
 	}()
-	nothing := ""
-	if r.cursor == "" { // what lies before the channel was opened is not ours; only remember where we are
-		q, err := r.s.ask(ctx, iq{Type: "set", Archive: &mamQuery{ID: "last", Set: rsm{Max: "0", Before: &nothing}}})
-		_ = q
-		return err
+	last := r.last
+	query := mamQuery{ID: "news", Set: rsm{Max: pageSize, After: last.id}}
+	switch {
+	case last.at.IsZero(): // what lies before the channel was opened is not ours: only remember where we are
+		newest := ""
+		query = mamQuery{ID: latest, Set: rsm{Max: "1", Before: &newest}}
+	case last.id == "":
+		query.Form = since(last.at)
 	}
-	after := r.cursor
-	for page := 1; ; page++ {
-		q, err := r.s.ask(ctx, iq{Type: "set", Archive: &mamQuery{ID: "p" + strconv.Itoa(page), Set: rsm{Max: pageSize, After: after}}})
+	for {
+		now := r.env.Now() // what is written from here on comes on the stream
+		q, err := r.s.ask(ctx, iq{Type: "set", Archive: &query})
 		switch {
 		case err != nil:
 			return err
-		case q.Type == "error" && q.Error.condition() == "item-not-found": // XEP-0313 §3.4: the archive no longer has the cursor
-			note := channel.Event{Key: channel.HashKey("gap", after), Type: channel.UnparsedEvent, Error: "the server's archive no longer goes back to the last message; messages may be missing"}
-			return r.sink(ctx, channel.Inbound{Raw: []byte("<message/>"), Type: "application/xml", Events: []channel.Event{note}})
+		case q.Type == "error" && q.Error.condition() == "item-not-found" && query.Set.After != "" && query.Form == nil:
+			// XEP-0313 §4.4: the archive dropped that message, and perhaps later ones that we never saw.
+			if now.Sub(last.at) > gapAfter {
+				note := channel.Event{Key: channel.HashKey("gap", last.String()), Type: channel.UnparsedEvent, Error: "the server's archive no longer goes back to the last message; messages may be missing"}
+				if err := r.sink(ctx, channel.Inbound{Raw: []byte("<message/>"), Type: "application/xml", Events: []channel.Event{note}}); err != nil {
+					return err
+				}
+			}
+			query.Set.After, query.Form = "", since(last.at)
+			continue
 		case q.Type == "error":
 			r.env.Log.Debug("no archive", "channel", r.a.ID, "condition", q.Error.condition())
 			return nil
-		case q.Fin == nil || q.Fin.Complete || q.Fin.Set.Last == "" || q.Fin.Set.Last == after:
+		case q.Fin == nil:
 			return nil
 		}
-		after = q.Fin.Set.Last
+		r.mu.Lock()
+		r.archive = true
+		if q.Fin.Set.Last != "" {
+			r.last.id = q.Fin.Set.Last
+		}
+		r.mu.Unlock()
+		if q.Fin.Complete || query.ID == latest || q.Fin.Set.Last == "" || q.Fin.Set.Last == query.Set.After {
+			return r.markAt(ctx, now)
+		}
+		query.Set.After = q.Fin.Set.Last
 	}
+}
+
+// since asks for what the archive got from then on (XEP-0313 §4.1).
+func since(at time.Time) *form {
+	return &form{Type: "submit", Field: []field{
+		{Var: "FORM_TYPE", Type: "hidden", Value: mamSpace},
+		{Var: "start", Value: at.Add(-clockSkew).UTC().Format(time.RFC3339)},
+	}}
+}
+
+// mark keeps that everything has been read by now.
+func (r *receiver) mark(ctx context.Context) error {
+	if !r.archive {
+		return nil
+	}
+	if err := r.s.taken(ctx); err != nil { // what was sent before the answer has been handed over
+		return trouble(err)
+	}
+	return r.markAt(ctx, r.env.Now())
+}
+
+func (r *receiver) markAt(ctx context.Context, now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock() // a message that comes meanwhile moves the cursor after this
+	r.last.at = now
+	return r.sink(ctx, channel.Inbound{Cursor: r.last.String()})
 }
 
 // Probe implements channel.Prober: it logs in. As a component it asks nothing while Listen has the stream, since a second

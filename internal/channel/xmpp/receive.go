@@ -142,11 +142,11 @@ func events(a channel.Account, m message) ([]channel.Event, error) {
 	}
 	switch {
 	case m.Type == "error":
-		if m.ID == "" {
-			return nil, errors.New("an error that is about no message")
-		}
 		e.Sender.Assurance, e.Sender.Name = "", ""
 		code := m.Error.condition()
+		if !ours(m.ID, bare) {
+			return nil, nil // about a receipt of ours, or made up
+		}
 		e.Status = &channel.Status{ExternalID: m.ID, State: channel.Failed, Code: code, Reason: reason(code)}
 		if m.Error != nil {
 			e.Status.Error = short(m.Error.Text, 500)
@@ -157,9 +157,15 @@ func events(a channel.Account, m message) ([]channel.Event, error) {
 		e.Sender = channel.Address{}
 		return one(channel.UnparsedEvent, channel.HashKey("room", bare)), nil
 	case m.Received != nil && m.Received.ID != "":
+		if !ours(m.Received.ID, bare) {
+			return nil, nil
+		}
 		e.Status = &channel.Status{ExternalID: m.Received.ID, State: channel.Delivered}
 		return one(channel.StatusEvent, "status:"+m.Received.ID+":delivered"), nil
 	case m.Displayed != nil && m.Displayed.ID != "":
+		if !ours(m.Displayed.ID, bare) {
+			return nil, nil
+		}
 		e.Ref = m.Displayed.ID
 		return one(channel.ReadEvent, "read:"+m.Displayed.ID+":"+bare), nil
 	}

@@ -2,6 +2,8 @@ package xmpp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +19,33 @@ import (
 
 // ExternalID implements channel.Identifier: we choose the id (XEP-0359, origin-id), so receipts and replies find the
 // message even if we never heard that it was taken.
-func (Driver) ExternalID(_ channel.Account, out channel.Outgoing) string { return out.DeliveryID }
+func (Driver) ExternalID(_ channel.Account, out channel.Outgoing) string {
+	to, err := jid.Parse(out.To.Value)
+	if err != nil {
+		return out.DeliveryID
+	}
+	return stanzaOf(out.DeliveryID, 0, to.Bare().String())
+}
+
+// stanzaOf is the id of a message's n-th part. It names its recipient, so that whoever else learns of it (from a quote, a
+// screenshot, a server in between) can report nothing about it.
+func stanzaOf(delivery string, n int, bare string) string {
+	if n > 0 {
+		delivery = fmt.Sprintf("%s-%d", delivery, n)
+	}
+	return delivery + "." + tag(bare)
+}
+
+func tag(bare string) string {
+	sum := sha256.Sum256([]byte(bare))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// ours reports whether a message with this id was written to that address.
+func ours(id, bare string) bool {
+	i := strings.LastIndexByte(id, '.')
+	return i > 0 && id[i+1:] == tag(bare)
+}
 
 // Send implements channel.Sender. What the customer's server refuses comes later, as a StatusEvent.
 func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoing, env channel.Env) (channel.Receipt, error) {
@@ -37,14 +65,11 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 			return channel.Receipt{}, unreachable(err)
 		}
 		defer s.close()
-		go func() { _ = s.serve(s.bounce, nil) }()
+		go func() { _ = s.serve(nil, nil) }()
 	}
 	n := 0
 	return channel.SendParts(ctx, env, parts, func(ctx context.Context, p channel.Part) (string, error) {
-		id := out.DeliveryID
-		if n > 0 {
-			id = fmt.Sprintf("%s-%d", out.DeliveryID, n)
-		}
+		id := stanzaOf(out.DeliveryID, n, to.Bare().String())
 		m := message{From: s.from(), To: to.Bare().String(), ID: id, Type: "chat", Body: p.Text, Request: &empty{}, Markable: &empty{}, Active: &empty{}, Origin: &idRef{id}}
 		if p.File != nil {
 			link, err := s.upload(ctx, *p.File, env)
@@ -56,35 +81,54 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 		if p.ReplyTo != "" {
 			m.Reply = &reply{To: to.Bare().String(), ID: p.ReplyTo}
 		}
+		bounce := s.expect(id)
+		defer s.forget(id)
 		if err := s.write(m); err != nil {
 			return "", channel.Uncertainly(err)
 		}
-		if err := s.taken(ctx); err != nil {
-			return "", channel.Uncertainly(err)
-		}
-		if code, ok := s.bounced(id); ok { // on a stream of our own nobody else would hear of it
+		err := s.taken(ctx)
+		select { // a server that knows its own users says so before it answers what was asked later
+		case code := <-bounce:
 			return "", refusal(code)
+		default:
+		}
+		if err != nil {
+			return "", channel.Uncertainly(err)
 		}
 		n++
 		return id, nil
 	})
 }
 
-// bounce keeps the errors that come back on a stream of Send's own.
-func (s *session) bounce(m message) error {
-	if m.Type == "error" && m.ID != "" {
-		s.mu.Lock()
-		s.errors[m.ID] = m.Error.condition()
-		s.mu.Unlock()
-	}
-	return nil
+// expect gives the error with which a message comes back while Send waits.
+func (s *session) expect(id string) <-chan string {
+	c := make(chan string, 1)
+	s.mu.Lock()
+	s.returned[id] = c
+	s.mu.Unlock()
+	return c
 }
 
-func (s *session) bounced(id string) (condition string, ok bool) {
+func (s *session) forget(id string) {
+	s.mu.Lock()
+	delete(s.returned, id)
+	s.mu.Unlock()
+}
+
+// bounced gives a message that came back to the Send that waits for it; if there is none, it is an event.
+func (s *session) bounced(m message) bool {
+	from, err := jid.Parse(m.From)
+	if m.Type != "error" || err != nil || !ours(m.ID, from.Bare().String()) {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	condition, ok = s.errors[id]
-	return condition, ok
+	c := s.returned[m.ID]
+	delete(s.returned, m.ID)
+	if c != nil {
+		c <- m.Error.condition()
+	}
+	return c != nil
 }
 
 // refusal is the SendError of a stanza error (RFC 6120 §8.3.3): the message came back.

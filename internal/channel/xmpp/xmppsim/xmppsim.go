@@ -5,6 +5,7 @@ package xmppsim
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/xml"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,10 +49,14 @@ type Sim struct {
 	people  map[string]*Person
 	streams []*client
 	archive []entry
+	asked   int // queries of the archive that were answered
 	content map[string]channelsim.File
 }
 
-type entry struct{ id, stanza string }
+type entry struct {
+	id, stanza string
+	at         time.Time
+}
 
 type client struct {
 	conn    net.Conn
@@ -269,6 +275,13 @@ func (s *Sim) stanzas(c *client, d *xml.Decoder, authenticated *bool) (restart b
 			return false
 		case e.XMLName.Local == "iq":
 			s.iq(c, e)
+		case e.XMLName.Local == "presence" && e.get("type") == "subscribed":
+			s.Lock()
+			if p := s.people[e.get("to")]; p != nil {
+				p.accepted = true
+			}
+			s.Changed()
+			s.Unlock()
 		case e.XMLName.Local == "presence" && e.get("to") == "" && e.get("type") == "":
 			s.Lock()
 			c.present = true
@@ -309,26 +322,55 @@ func (s *Sim) iq(c *client, e element) {
 		}
 		result("")
 	case e.child("urn:xmpp:mam:2", "query") != nil && !s.o.Component:
-		after := ""
+		query := e.child("", "query")
+		after, limit, newest := "", 50, false
+		if set := query.child("", "set"); set != nil {
+			newest = set.child("", "before") != nil
+			if m := set.child("", "max"); m != nil {
+				limit, _ = strconv.Atoi(m.Text)
+			}
+		}
 		if set := e.child("", "query").child("", "set"); set != nil && set.child("", "after") != nil {
 			after = set.child("", "after").Text
 		}
 		s.Lock()
 		list := slices.Clone(s.archive)
 		s.Unlock()
-		last := ""
+		if form := query.child("jabber:x:data", "x"); form != nil {
+			for _, f := range form.Child {
+				if f.get("var") == "start" {
+					start, err := time.Parse(time.RFC3339, f.child("", "value").Text)
+					if err != nil {
+						refuse("bad-request")
+						return
+					}
+					list = slices.DeleteFunc(list, func(x entry) bool { return x.at.Before(start) })
+				}
+			}
+		}
 		if after != "" {
 			i := slices.IndexFunc(list, func(x entry) bool { return x.id == after })
 			if i < 0 {
 				refuse("item-not-found")
 				return
 			}
-			for _, x := range list[i+1:] {
-				c.send(fmt.Sprintf(`<message to='%s'><result xmlns='urn:xmpp:mam:2' id='%s'><forwarded xmlns='urn:xmpp:forward:0'>%s</forwarded></result></message>`, escape(c.full), x.id, x.stanza))
-				last = x.id
-			}
+			list = list[i+1:]
 		}
-		result(`<fin xmlns='urn:xmpp:mam:2' complete='true'><set xmlns='http://jabber.org/protocol/rsm'><last>` + last + `</last></set></fin>`)
+		complete := len(list) <= limit
+		if newest {
+			list = list[max(0, len(list)-limit):]
+		}
+		last := ""
+		for _, x := range list[:min(limit, len(list))] {
+			c.send(fmt.Sprintf(`<message to='%s'><result xmlns='urn:xmpp:mam:2' queryid='%s' id='%s'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='%s'/>%s</forwarded></result></message>`,
+				escape(c.full), escape(query.get("queryid")), x.id, x.at.UTC().Format(time.RFC3339), x.stanza))
+			last = x.id
+		}
+		result(`<fin xmlns='urn:xmpp:mam:2' complete='` + strconv.FormatBool(complete) + `'><set xmlns='http://jabber.org/protocol/rsm'><last>` + last + `</last></set></fin>`)
+		s.Lock()
+		s.asked++
+		s.Changed()
+		s.Unlock()
 	case e.child("http://jabber.org/protocol/disco#items", "query") != nil:
 		result(`<query xmlns='http://jabber.org/protocol/disco#items'><item jid='` + share + `'/></query>`)
 	case e.child("http://jabber.org/protocol/disco#info", "query") != nil:
@@ -362,7 +404,7 @@ func (s *Sim) message(c *client, e element) {
 	case e.child("", "body") == nil: // receipts and the like
 		s.Unlock()
 		return
-	case p == nil || p.Blocked:
+	case p == nil:
 		s.Unlock()
 		c.send(fmt.Sprintf(`<message type='error' id='%s' from='%s' to='%s'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`, escape(id), escape(to), escape(c.full)))
 		return
@@ -387,9 +429,10 @@ func (s *Sim) message(c *client, e element) {
 // Person is a customer with an XMPP client.
 type Person struct {
 	channelsim.Chat
-	s    *Sim
-	jid  string
-	refs int
+	s   *Sim
+	jid string
+
+	accepted bool
 }
 
 // Person implements channelsim.Sim.
@@ -416,9 +459,6 @@ func (p *Person) Address() string { return p.jid }
 func (p *Person) deliver(inner string) (string, error) {
 	p.s.Lock()
 	defer p.s.Unlock()
-	if p.Blocked {
-		return "", channelsim.ErrBlocked
-	}
 	id := fmt.Sprintf("m%d", p.s.Serial())
 	archive := fmt.Sprintf("a%d", p.s.Serial())
 	self := account
@@ -429,7 +469,7 @@ func (p *Person) deliver(inner string) (string, error) {
 		return fmt.Sprintf(`<message xmlns='%s' type='chat' from='%s/phone' to='%s' id='%s'>%s%s</message>`, map[bool]string{true: "jabber:component:accept", false: "jabber:client"}[p.s.o.Component], p.jid, to, id, inner, more)
 	}
 	more := fmt.Sprintf(`<stanza-id xmlns='urn:xmpp:sid:0' id='%s' by='%s'/>`, archive, self)
-	p.s.archive = append(p.s.archive, entry{archive, stanza(self, more)})
+	p.s.archive = append(p.s.archive, entry{archive, stanza(self, ""), p.s.Now()})
 	for i, c := range p.s.streams {
 		if c.present {
 			if i == len(p.s.streams)-1 || !p.s.o.Component {
@@ -477,6 +517,53 @@ func (p *Person) Send(f channelsim.File, caption string) (string, error) {
 // Press implements channelsim.Person.
 func (p *Person) Press(string, string) error { return channelsim.ErrCannot }
 
+// Subscribe asks to see whether the company is there, and waits until it is allowed.
+func (p *Person) Subscribe() (accepted bool) {
+	p.ready()
+	p.s.Lock()
+	for _, c := range p.s.streams {
+		if c.present {
+			go c.send(fmt.Sprintf(`<presence type='subscribe' from='%s' to='%s'/>`, p.jid, c.full))
+		}
+	}
+	p.s.Unlock()
+	ctx, cancel := context.WithTimeout(p.s.Ctx, 3*time.Second)
+	defer cancel()
+	return p.s.Wait(ctx, func() bool {
+		p.s.Lock()
+		defer p.s.Unlock()
+		return p.accepted
+	})
+}
+
+// Archived puts a message into the archive as if it had come while nobody listened. It gives the message's id.
+func (p *Person) Archived(text string) string {
+	p.s.Lock()
+	defer p.s.Unlock()
+	id := fmt.Sprintf("m%d", p.s.Serial())
+	p.s.archive = append(p.s.archive, entry{fmt.Sprintf("a%d", p.s.Serial()),
+		fmt.Sprintf(`<message xmlns='jabber:client' type='chat' from='%s/phone' to='%s' id='%s'><body>%s</body></message>`, p.jid, account, id, escape(text)), p.s.Now()})
+	return id
+}
+
+// Asked waits until the archive was queried.
+func (s *Sim) Asked() bool {
+	ctx, cancel := context.WithTimeout(s.Ctx, 5*time.Second)
+	defer cancel()
+	return s.Wait(ctx, func() bool {
+		s.Lock()
+		defer s.Unlock()
+		return s.asked > 0
+	})
+}
+
+// Forget empties the archive, as servers do with what is old.
+func (s *Sim) Forget() {
+	s.Lock()
+	defer s.Unlock()
+	s.archive = nil
+}
+
 // React implements channelsim.Person.
 func (p *Person) React(ref, emoji string) error {
 	_, err := p.deliver(fmt.Sprintf(`<reactions xmlns='urn:xmpp:reactions:0' id='%s'><reaction>%s</reaction></reactions>`, escape(ref), escape(emoji)))
@@ -499,13 +586,8 @@ func (p *Person) Read() error {
 	return err
 }
 
-// Block implements channelsim.Person (XEP-0191: service-unavailable to us).
-func (p *Person) Block(blocked bool) error {
-	p.s.Lock()
-	defer p.s.Unlock()
-	p.Blocked = blocked
-	return nil
-}
+// Block implements channelsim.Person: by the book a blocked sender cannot be told from one who writes to nobody (XEP-0191).
+func (p *Person) Block(bool) error { return channelsim.ErrCannot }
 
 // Inbox implements channelsim.Person.
 func (p *Person) Inbox() []channelsim.Message {
