@@ -162,6 +162,9 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 		}
 	}
 	past.Store(false)
+	if err := d.Contact.Measure(ctx); err != nil { // the past is what its contact page tells times by
+		return d, err
+	}
 	var run context.Context
 	run, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	d.run.Go(func() { d.Population.Run(run, d.Providers.Do) })

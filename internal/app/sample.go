@@ -34,7 +34,7 @@ func (d *Demo) openSample(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("furnish the demo: %w", err)
 	}
-	return nil
+	return d.openContact(ctx)
 }
 
 // sampleChat is the website's chat; ok is false if somebody removed it.
