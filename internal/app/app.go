@@ -108,6 +108,7 @@ type Config struct {
 	ACMEDomain     string
 	SMTPListen     string // "" = no SMTP
 	AllowPrivate   bool
+	LocalHooks     bool             // providers run on this machine and call the listening address (the demo)
 	DNS            channel.Resolver // asked about senders of mails (SPF, DKIM, DMARC); nil = nobody is judged
 	Cluster        live.Cluster
 	Log            *slog.Logger
@@ -400,8 +401,12 @@ func hostname(publicURL string) string {
 // env is what a driver may use of the world.
 func (a *App) env(acct channel.Account) channel.Env {
 	e := channel.Env{HTTP: a.Guard, Dial: channel.DialFunc(a.Guard.DialContext), Now: a.Core.Now, Log: a.Core.Log.With("channel", acct.ID), Hostname: a.hostname, DNS: a.DNS, SaveSetting: a.renewer(acct)}
-	if _, ok := a.Accounts.Driver(acct.Kind).(channel.Webhook); ok && a.PublicURL != "" {
-		e.WebhookURL = strings.TrimSuffix(a.PublicURL, "/") + "/in/" + string(acct.Kind) + "/" + acct.ID
+	public := a.PublicURL
+	if public == "" && a.LocalHooks {
+		public = a.URL()
+	}
+	if _, ok := a.Accounts.Driver(acct.Kind).(channel.Webhook); ok && public != "" {
+		e.WebhookURL = strings.TrimSuffix(public, "/") + "/in/" + string(acct.Kind) + "/" + acct.ID
 	}
 	return e
 }

@@ -10,16 +10,17 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/api"
 	"github.com/rufweite/rufweite/internal/auth"
 	"github.com/rufweite/rufweite/internal/channel"
+	"github.com/rufweite/rufweite/internal/channel/channelsim"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
 	"github.com/rufweite/rufweite/internal/conversation"
@@ -51,6 +52,8 @@ type DemoConfig struct {
 	// Conversations are how many the past has (default 44, below 0 none), within Past (default three weeks).
 	Conversations int
 	Past          time.Duration
+	// Postgres is the address of an empty database; "" = SQLite in the directory.
+	Postgres string
 	// Progress is told how far the past has been played.
 	Progress func(done, all int)
 }
@@ -62,7 +65,8 @@ type Demo struct {
 	Population *sim.Population
 
 	clock  *sim.Clock
-	tokens []string // of DemoStaff
+	tokens []string                // of DemoStaff
+	names  map[channel.Kind]string // of the channels of further media
 	cancel context.CancelFunc
 	run    sync.WaitGroup
 
@@ -100,7 +104,10 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 			d = nil
 		}
 	}()
-	d.Providers, err = sim.StartProviders(sim.ProvidersOptions{Clock: d.clock, Service: DemoMailbox, Seed: dc.Population.Seed, Telegram: telegramsim.Options{Username: "berger_krause_bot"}})
+	c.Drivers = Drivers()
+	var phones []channelsim.Sim
+	phones, d.names = makePhones(c.Drivers, d.clock.Now)
+	d.Providers, err = sim.StartProviders(sim.ProvidersOptions{Clock: d.clock, Service: DemoMailbox, Seed: dc.Population.Seed, Telegram: telegramsim.Options{Username: "berger_krause_bot"}, Phones: phones})
 	if err != nil {
 		return d, err
 	}
@@ -111,10 +118,9 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 		names[i], p.Staff[s.Name] = s.Name, s.Address
 	}
 	d.Population = sim.NewPopulation(p)
-	c.Now, c.AllowPrivate, c.FrameAncestors, c.Postgres = d.clock.Now, true, "'self'", ""
+	c.Now, c.AllowPrivate, c.LocalHooks, c.FrameAncestors, c.Postgres = d.clock.Now, true, true, "'self'", dc.Postgres
 	var past atomic.Bool
 	past.Store(true)
-	c.Drivers = Drivers()
 	for i, dr := range c.Drivers {
 		if t, ok := dr.(telegram.Driver); ok {
 			c.Drivers[i] = demoTelegram{t, &past}
@@ -126,6 +132,7 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 	}
 	d.Providers.Connect(d.SMTPAddr())
 	for _, k := range d.Population.Customers() {
+		k.Phones = d.Providers.PhoneKinds()
 		d.Providers.Join(k)
 	}
 	d.Providers.OnLine(d.Population.Tell)
@@ -147,6 +154,7 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 		defer o.sub.Close()
 		h := sim.HistoryOptions{From: from, Until: until, Conversations: dc.Conversations, Staff: names, Progress: dc.Progress}
 		scenes := o.scenes(until)
+		scenes = append(scenes, o.phoneScenes(until, scenes)...)
 		for _, s := range scenes {
 			d.Population.Hold(s.who.ID, until.Sub(d.clock.Now()))
 			h.Scenes = append(h.Scenes, s.steps...)
@@ -263,6 +271,9 @@ func (d *Demo) furnish(ctx context.Context) error {
 		if _, err := d.Accounts.Create(ctx, org.Default, c.kind, c.name, c.settings, "de", d.clock.Now()); err != nil {
 			return fmt.Errorf("furnish the demo: %w", err)
 		}
+	}
+	if err := d.openPhones(ctx); err != nil {
+		return err
 	}
 	return d.openSample(ctx)
 }
@@ -515,6 +526,7 @@ func (d *Demo) handlers() map[string]http.Handler {
 		"GET /demo/api/mails/{customer}/{line}":     http.HandlerFunc(d.serveMail),
 		"POST /demo/api/write":                      cross.Handler(http.HandlerFunc(d.serveWrite)),
 		"POST /demo/api/press":                      cross.Handler(http.HandlerFunc(d.servePress)),
+		"POST /demo/api/act":                        cross.Handler(http.HandlerFunc(d.serveAct)),
 		"POST /demo/api/show":                       cross.Handler(http.HandlerFunc(d.serveShow)),
 		"GET /demo/api/live":                        http.HandlerFunc(d.serveLive),
 		"GET /sample":                               http.HandlerFunc(d.serveSample),
@@ -586,7 +598,7 @@ func (d *Demo) serveCustomers(w http.ResponseWriter, _ *http.Request) {
 	items := []item{}
 	for _, c := range d.Population.Customers() {
 		k := item{ID: c.ID, Name: c.Name, Hue: c.Hue}
-		for _, kind := range c.Channels {
+		for _, kind := range slices.Concat(c.Channels, c.Phones) {
 			k.Channels = append(k.Channels, string(kind))
 		}
 		items = append(items, k)
@@ -621,12 +633,14 @@ func (d *Demo) serveThread(w http.ResponseWriter, r *http.Request) {
 		MediaType string `json:"media_type"`
 	}
 	type choice struct {
-		Label  string `json:"label"`
-		URL    string `json:"url,omitempty"` // mail: where the link leads
-		Person bool   `json:"person,omitempty"`
+		Label       string `json:"label"`
+		Description string `json:"description,omitempty"`
+		URL         string `json:"url,omitempty"` // mail: where the link leads
+		Person      bool   `json:"person,omitempty"`
 	}
 	type item struct {
 		Choices   []choice  `json:"choices"`
+		Menu      string    `json:"menu,omitempty"` // the button that opens the choices; empty: they lie open
 		Pressed   string    `json:"pressed,omitempty"`
 		HTML      string    `json:"html_url,omitempty"` // mail
 		ID        string    `json:"id"`
@@ -641,12 +655,12 @@ func (d *Demo) serveThread(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []item{}
 	for _, l := range d.Providers.Thread(q.Get("customer"), channel.Kind(q.Get("channel"))) {
-		m := item{ID: l.ID, Direction: "out", Text: l.Text, Subject: l.Subject, At: l.At.UTC(), Files: []file{}, ReplyTo: l.ReplyTo, Edited: l.Edited, Emoji: l.Emoji, Choices: []choice{}, Pressed: l.Pressed}
+		m := item{ID: l.ID, Direction: "out", Text: l.Text, Subject: l.Subject, At: l.At.UTC(), Files: []file{}, ReplyTo: l.ReplyTo, Edited: l.Edited, Emoji: l.Emoji, Choices: []choice{}, Menu: l.Menu, Pressed: l.Pressed}
 		if l.HTML != "" {
 			m.HTML = "/demo/api/mails/" + l.Customer + "/" + l.ID
 		}
 		for _, c := range l.Choices {
-			m.Choices = append(m.Choices, choice{c.Label, c.URL, c.Person()})
+			m.Choices = append(m.Choices, choice{c.Label, c.Description, c.URL, c.Person()})
 		}
 		if l.In {
 			m.Direction = "in"
@@ -715,8 +729,9 @@ func (d *Demo) serveWrite(w http.ResponseWriter, r *http.Request) {
 	if len(a.Subject) > 900 {
 		a.Subject = strings.ToValidUTF8(a.Subject[:900], "")
 	}
-	if most := 4096; a.Channel == sim.Telegram && utf8.RuneCountInString(a.Text) > most {
-		demoProblem(w, r, http.StatusUnprocessableEntity, "too_long", "Telegram befördert höchstens 4096 Zeichen.", "Telegram carries at most 4096 characters.")
+	if most, unit := d.longest(a.Channel); most > 0 && a.Channel != sim.Email && channel.Length(a.Text, unit) > most {
+		title := d.Accounts.Driver(a.Channel).Title()
+		demoProblem(w, r, http.StatusUnprocessableEntity, "too_long", fmt.Sprintf("%s befördert höchstens %d Zeichen in einer Nachricht. Kürzen oder teilen Sie den Text.", title.DE, most), fmt.Sprintf("%s carries at most %d characters in one message. Shorten or split the text.", title.EN, most))
 		return
 	}
 	if in.File != nil {
@@ -741,6 +756,7 @@ func (d *Demo) serveWrite(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		demoJSON(w, http.StatusAccepted, map[string]string{"id": l.ID})
+	case demoRefused(w, r, err):
 	case errors.Is(err, sim.ErrEmpty):
 		demoProblem(w, r, http.StatusUnprocessableEntity, "empty", "Die Nachricht ist leer.", "The message is empty.")
 	case errors.Is(err, sim.ErrNoLine):

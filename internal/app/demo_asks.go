@@ -429,7 +429,9 @@ func (d *Demo) uniteAll(ctx context.Context, c *sim.Customer, conv, hello string
 		}
 		kinds := map[string]bool{}
 		for _, a := range k.Addresses {
-			kinds[a.Kind] = true
+			if slices.Contains(c.Channels, channel.Kind(a.Kind)) {
+				kinds[a.Kind] = true
+			}
 		}
 		if len(kinds) >= len(c.Channels) {
 			break

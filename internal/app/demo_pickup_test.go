@@ -18,7 +18,13 @@ import (
 // quiet is a demo in which nobody does anything by themselves.
 func quiet(t *testing.T, ctx context.Context) *demoOffice { //nolint:revive // t first
 	t.Helper()
-	d, err := StartDemo(ctx, Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", SMTPListen: "127.0.0.1:0"}, DemoConfig{
+	return quietOn(t, ctx, "")
+}
+
+// quietOn is quiet with its data in a PostgreSQL database; "" = SQLite.
+func quietOn(t *testing.T, ctx context.Context, postgres string) *demoOffice { //nolint:revive // t first
+	t.Helper()
+	d, err := StartDemo(ctx, Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", SMTPListen: "127.0.0.1:0"}, DemoConfig{Postgres: postgres,
 		Population: sim.PopulationOptions{Seed: 5, Customers: 12, PaceMin: 20 * time.Hour, PaceMax: 30 * time.Hour}, Conversations: -1})
 	if err != nil {
 		t.Fatal(err)

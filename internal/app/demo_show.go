@@ -141,6 +141,7 @@ func (d *Demo) servePress(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		demoJSON(w, http.StatusAccepted, map[string]string{"id": l.ID})
+	case demoRefused(w, r, err):
 	case errors.Is(err, sim.ErrNoLine):
 		demoProblem(w, r, http.StatusUnprocessableEntity, "no_such_choice", "Diesen Knopf gibt es unter dieser Nachricht nicht (mehr).", "There is no such button under this message (any more).")
 	default:

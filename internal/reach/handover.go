@@ -50,7 +50,7 @@ type Handover struct {
 
 // NewCode makes a code, to be shown as PrettyCode and put into links as it is.
 func NewCode(ctx context.Context, tx *db.Tx, h Handover, now time.Time) (string, error) {
-	code, err := random(codeSigns, codeLength)
+	code, err := randomCode()
 	if err != nil {
 		return "", err
 	}
@@ -59,9 +59,19 @@ func NewCode(ctx context.Context, tx *db.Tx, h Handover, now time.Time) (string,
 
 func newPin(long bool) (string, error) {
 	if long {
-		return random(codeSigns, codeLength)
+		return randomCode()
 	}
 	return random("0123456789", pinLength)
+}
+
+// randomCode has a figure in it: FindCode takes nothing else for a code, as twelve letters may be a word.
+func randomCode() (string, error) {
+	for {
+		code, err := random(codeSigns, codeLength)
+		if err != nil || strings.ContainsAny(code, "23456789") {
+			return code, err
+		}
+	}
 }
 
 func random(signs string, n int) (string, error) {

@@ -81,6 +81,19 @@ func (p *Providers) person(kind channel.Kind, c *Customer) channelsim.Person {
 	return who
 }
 
+// Read opens a customer's chat on a phone, so that its provider reports it as read, where there is such a thing.
+func (p *Providers) Read(customer string, kind channel.Kind) {
+	p.mu.Lock()
+	d := p.devices[customer]
+	p.mu.Unlock()
+	if d == nil || !slices.Contains(d.customer.Phones, kind) {
+		return
+	}
+	if who := p.person(kind, d.customer); who != nil {
+		_ = who.Read() // a medium without such reports has nothing to say
+	}
+}
+
 // watchPhone keeps what arrives in anybody's app of one kind.
 func (p *Providers) watchPhone(f *phone) {
 	fresh := func() (who string, list []channelsim.Message) {

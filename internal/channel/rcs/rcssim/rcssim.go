@@ -212,7 +212,15 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
 	case path == "/token" && r.Method == http.MethodPost:
-		s.Do(w, r, "token", func() channelsim.Response { return s.token("http://"+r.Host+"/token", body) })
+		s.Do(w, r, "token", func() channelsim.Response {
+			s.Lock()
+			base := s.base
+			s.Unlock()
+			if base == "" {
+				base = "http://" + r.Host
+			}
+			return s.token(base+"/token", body)
+		})
 	case strings.HasPrefix(path, "/userfiles/") && r.Method == http.MethodGet:
 		s.Do(w, r, "media", func() channelsim.Response {
 			s.Lock()
