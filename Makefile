@@ -87,12 +87,15 @@ crash: deps build ## kill -9 a thousand times under load, with an independent le
 
 # -- looking at it
 
-.PHONY: bench screenshots lint clean
+.PHONY: bench screenshots contact-sheet lint clean
 bench: build ## Measure this machine
 	bin/rufweite bench all
 
 screenshots: deps build ## Make docs/screens anew from the running demo
 	RUFWEITE_BIN="$(CURDIR)/bin/rufweite" node web/test/screenshots.mjs
+
+contact-sheet: deps build ## One question on every channel of the demo, photographed on one sheet
+	RUFWEITE_BIN="$(CURDIR)/bin/rufweite" node web/test/contactsheet.mjs
 
 lint: ## golangci-lint (compiled on first use: minutes)
 	@CGO_ENABLED=0 $(GO) run $(GOLANGCI) run --allow-parallel-runners ./...
