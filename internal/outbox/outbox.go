@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,7 +39,8 @@ const (
 	lease       = 45 * time.Second // longer than sendTimeout: whoever outlives it is dead
 	holdOrder   = 5 * time.Minute  // a retry holds its successors so long
 	giveUpAfter = 24 * time.Hour
-	perAccount  = 64 // sends under way at once
+	perAccount  = 128 // sends under way at once
+	dueMax      = 500 // found at once
 )
 
 // Delivery is the fate of one outbound message.
@@ -166,9 +168,11 @@ type Outbox struct {
 	now      func() time.Time
 	log      *slog.Logger
 	node     string
-	wake     chan struct{}
+	wake     chan struct{} // something was queued
+	freed    chan struct{} // a send has ended
 
 	mu       sync.Mutex
+	ready    []due                // found due, waiting for room in their channel; of Run alone
 	inflight map[string]struct{}  // delivery ids that this process has taken up
 	running  map[string]int       // sends under way by channel
 	paused   map[string]pause     // channels whose provider told us to wait
@@ -189,7 +193,7 @@ type pause struct{ from, until time.Time }
 
 // New makes an Outbox. node names this process: what it had under way is recovered when it starts again.
 func New(d *db.DB, accounts *account.Accounts, blobs *blob.Store, env func(channel.Account) channel.Env, now func() time.Time, node string, log *slog.Logger) *Outbox {
-	return &Outbox{db: d, accounts: accounts, blobs: blobs, env: env, now: now, log: log, node: node, wake: make(chan struct{}, 1),
+	return &Outbox{db: d, accounts: accounts, blobs: blobs, env: env, now: now, log: log, node: node, wake: make(chan struct{}, 1), freed: make(chan struct{}, 1),
 		inflight: map[string]struct{}{}, running: map[string]int{}, paused: map[string]pause{}, nextAcct: map[string]time.Time{}, nextAddr: map[[2]string]span{}, onResult: func(channel.State) {}}
 }
 
@@ -382,8 +386,13 @@ func store(ctx context.Context, tx *db.Tx, d Delivery) error {
 	if err != nil {
 		return fmt.Errorf("store delivery %s: %w", d.ID, err)
 	}
-	tx.Emit("delivery", d.ID, map[string]string{"message_id": d.Message, "conversation_id": d.Conversation, "state": string(d.State)})
+	tell(tx, d)
 	return nil
+}
+
+// tell puts a delivery's state into the feed.
+func tell(tx *db.Tx, d Delivery) {
+	tx.Emit("delivery", d.ID, map[string]string{"message_id": d.Message, "conversation_id": d.Conversation, "state": string(d.State)})
 }
 
 // rank orders states: a status only moves a delivery forward. Failed lies before delivered: what was delivered has not
@@ -549,6 +558,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 			}
 		case <-o.wake:
 		case <-timer.C:
+		case <-o.freed:
+			if o.startReady(ctx) > 0 { // of what was found before; only then it is worth looking for more
+				continue
+			}
 		}
 		wait, err := o.dispatch(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -670,7 +683,7 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 		AND (d.next_at <= $1 OR (d.updated_at > $1 AND d.hold_until < d.updated_at + $4))`+not+`
 		AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.org = d.org AND e.conversation = d.conversation AND e.address = d.address AND e.id < d.id
 			AND (e.state = 'sending' OR (e.state = 'queued' AND ((e.attempts = 0 AND e.hold_until < $3) OR (e.attempts > 0 AND (e.created_at > $2 OR e.hold_until > $2))))))
-		ORDER BY d.next_at, d.id LIMIT 200`, append([]any{now.UnixMicro(), now.Add(-holdOrder).UnixMicro(), now.Add(30 * time.Second).UnixMicro(), holdMax.Microseconds()}, args...)...)
+		ORDER BY d.next_at, d.id LIMIT `+strconv.Itoa(dueMax), append([]any{now.UnixMicro(), now.Add(-holdOrder).UnixMicro(), now.Add(30 * time.Second).UnixMicro(), holdMax.Microseconds()}, args...)...)
 	err = db.Each(rows, err, func() error {
 		var d due
 		err := rows.Scan(&d.org, &d.id, &d.channel, &d.address)
@@ -680,13 +693,8 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	started := 0
-	for _, d := range found {
-		if o.start(ctx, d) {
-			started++
-		}
-	}
-	if started > 0 && len(found) == 200 {
+	o.ready = found
+	if o.startReady(ctx) == dueMax {
 		return 0, nil
 	}
 	var next int64
@@ -699,6 +707,26 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 		wait = min(wait, max(time.Millisecond, db.Time(next).Sub(now)))
 	}
 	return wait, nil
+}
+
+// startReady starts what was found, as far as there is room, and says how many. What waits for room stays.
+func (o *Outbox) startReady(ctx context.Context) (started int) {
+	now := o.now()
+	o.ready = slices.DeleteFunc(o.ready, func(d due) bool {
+		o.mu.Lock()
+		_, taken := o.inflight[d.id]
+		p, paused := o.paused[d.channel]
+		o.mu.Unlock()
+		if taken || paused && now.Before(p.until) && !now.Before(p.from) {
+			return true // found again when its time has come
+		}
+		if o.start(ctx, d) {
+			started++
+			return true
+		}
+		return false
+	})
+	return started
 }
 
 // start takes a delivery up if its channel has room, and sends it when the provider's pace allows.
@@ -722,7 +750,10 @@ func (o *Outbox) start(ctx context.Context, d due) bool {
 				delete(o.running, d.channel)
 			}
 			o.mu.Unlock()
-			o.Wake()
+			select {
+			case o.freed <- struct{}{}:
+			default:
+			}
 		}()
 		if wait := time.Until(at); wait > 0 {
 			select {
@@ -814,43 +845,63 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 	ctx = context.WithoutCancel(ctx) // once begun it is brought to its end
 	org := o.db.Org(w.org)
 	now := o.now()
-	var d Delivery
 	var out channel.Outgoing
 	var acct account.Channel
 	var claimed bool
 	var refuse *channel.SendError
-	err := org.Write(ctx, func(tx *db.Tx) error {
-		claimed, refuse = false, nil
-		var err error
-		d, err = one(ctx, tx, `id = $2`+tx.ForUpdate(), w.id)
-		if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || !d.ready(now))) {
-			return nil // taken back, or another node was faster
+	// What there is to say is read before the claim, so that the one writer is not kept busy with it: only the state of
+	// the delivery may have changed since, and the claim looks at that again.
+	d, err := one(ctx, org, `id = $2`, w.id)
+	if errors.Is(err, ErrNotFound) {
+		return nil // taken back
+	}
+	if err == nil {
+		acct, out, refuse, err = o.compose(ctx, org, d)
+	}
+	if errors.Is(err, conversation.ErrNoSuch) {
+		if _, again := one(ctx, org, `id = $2`, w.id); errors.Is(again, ErrNotFound) {
+			return nil // taken back in this very moment
 		}
-		if err != nil {
-			return err
-		}
-		if acct, out, refuse, err = o.compose(ctx, tx, d, now); err != nil {
-			return err
-		}
-		claimed = true
-		d.State, d.Attempts, d.UpdatedAt = channel.Sending, d.Attempts+1, now
-		if refuse == nil && d.ExternalID == "" {
-			if d.ExternalID, refuse = o.identify(acct.Account, out); d.ExternalID != "" {
-				if err := conversation.SetExternalID(ctx, tx, d.Message, d.ExternalID); err != nil {
+	}
+	if err == nil {
+		refused := refuse
+		err = org.Write(ctx, func(tx *db.Tx) error {
+			claimed, refuse = false, refused
+			var err error
+			d, err = one(ctx, tx, `id = $2`+tx.ForUpdate(), w.id)
+			if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || !d.ready(now))) {
+				return nil // taken back, or another node was faster
+			}
+			if err != nil {
+				return err
+			}
+			claimed = true
+			if refuse == nil && o.accounts.Can(acct.Account).Subject {
+				if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, d.Conversation, d.Address, now); err != nil {
 					return err
 				}
 			}
-		}
-		if out.Subject != "" && refuse == nil {
-			if err := conversation.SetSubject(ctx, tx, d.Message, out.Subject); err != nil {
-				return err
+			d.State, d.Attempts, d.UpdatedAt = channel.Sending, d.Attempts+1, now
+			if refuse == nil && d.ExternalID == "" {
+				if d.ExternalID, refuse = o.identify(acct.Account, out); d.ExternalID != "" {
+					if err := conversation.SetExternalID(ctx, tx, d.Message, d.ExternalID); err != nil {
+						return err
+					}
+				}
 			}
-		}
-		if _, err := tx.Exec(ctx, `UPDATE delivery SET node = $3, lease_until = $4 WHERE org = $1 AND id = $2`, d.ID, o.node, now.Add(lease).UnixMicro()); err != nil {
-			return fmt.Errorf("lease delivery: %w", err)
-		}
-		return store(ctx, tx, d)
-	})
+			if out.Subject != "" && refuse == nil {
+				if err := conversation.SetSubject(ctx, tx, d.Message, out.Subject); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, attempts = $4, external_id = $5, updated_at = $6, node = $7, lease_until = $8 WHERE org = $1 AND id = $2`,
+				d.ID, string(d.State), d.Attempts, d.ExternalID, db.Micro(d.UpdatedAt), o.node, now.Add(lease).UnixMicro()); err != nil {
+				return fmt.Errorf("claim delivery: %w", err)
+			}
+			tell(tx, d)
+			return nil
+		})
+	}
 	if err != nil && !errors.Is(err, db.ErrUnavailable) {
 		return errors.Join(err, o.abandon(ctx, org, w.id, err))
 	}
@@ -924,18 +975,18 @@ func (o *Outbox) send(ctx context.Context, a channel.Account, address string, ou
 	return s.Send(ctx, a, out, env)
 }
 
-// compose gathers what a driver needs. refuse is set if the message must not or cannot be sent.
-func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Time) (acct account.Channel, out channel.Outgoing, refuse *channel.SendError, err error) {
-	m, err := conversation.MessageByID(ctx, tx, d.Message)
+// compose gathers what a driver needs, but for the reply token. refuse is set if the message must not or cannot be sent.
+func (o *Outbox) compose(ctx context.Context, q db.Querier, d Delivery) (acct account.Channel, out channel.Outgoing, refuse *channel.SendError, err error) {
+	m, err := conversation.MessageByID(ctx, q, d.Message)
 	if err != nil {
 		return acct, out, nil, fmt.Errorf("read message %s: %w", d.Message, err)
 	}
-	acct, err = o.accounts.Get(tx.Org(), d.Channel)
+	acct, err = o.accounts.Get(db.OrgOf(q), d.Channel)
 	if err != nil || !acct.Enabled || o.accounts.Driver(acct.Kind) == nil {
 		return acct, out, &channel.SendError{Class: channel.Permanent, Reason: channel.Text{
 			DE: "Dieser Kanal wurde abgeschaltet oder gelöscht. Antworten Sie über einen anderen.", EN: "This channel was switched off or deleted. Answer by another one."}}, nil
 	}
-	addr, err := customer.AddressByID(ctx, tx, d.Address)
+	addr, err := customer.AddressByID(ctx, q, d.Address)
 	if errors.Is(err, customer.ErrNotFound) {
 		return acct, out, &channel.SendError{Class: channel.Permanent, Reason: channel.Text{DE: "Diese Adresse wurde entfernt.", EN: "This address was removed."}}, nil
 	}
@@ -946,7 +997,7 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		return acct, out, &channel.SendError{Class: channel.Blocked, Reason: channel.Text{
 			DE: "Der Kunde hat diesen Kanal verlassen oder uns blockiert. Antworten Sie über einen anderen.", EN: "The customer has left this channel or blocked us. Answer by another one."}}, nil
 	}
-	thread, lastIn, err := conversation.Thread(ctx, tx, m.Conversation, d.Address, acct.Kind)
+	thread, lastIn, err := conversation.Thread(ctx, q, m.Conversation, d.Address, acct.Kind)
 	if err != nil {
 		return acct, out, nil, err
 	}
@@ -960,18 +1011,18 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 	caps := o.accounts.Can(acct.Account)
 	switch {
 	case m.ReplyTo != "":
-		q, err := conversation.MessageByID(ctx, tx, m.ReplyTo)
+		said, err := conversation.MessageByID(ctx, q, m.ReplyTo)
 		if err != nil && !errors.Is(err, conversation.ErrNoSuch) {
 			return acct, out, nil, err
 		}
 		switch {
-		case !q.VisibleTo(m.Participant) || !q.DeletedAt.IsZero():
+		case !said.VisibleTo(m.Participant) || !said.DeletedAt.IsZero():
 			// A note never leaves the house, nobody gets what was said to somebody else, and what the customer took back
 			// is not said again.
-		case q.ChannelKind == acct.Kind && q.Address == d.Address:
-			out.ReplyTo = q.ExternalID
+		case said.ChannelKind == acct.Kind && said.Address == d.Address:
+			out.ReplyTo = said.ExternalID
 		default: // said elsewhere: quote it in words
-			out.Text = quoteInWords(q) + out.Text
+			out.Text = quoteInWords(said) + out.Text
 		}
 	case caps.Subject: // mail threads by what it answers; in a chat an unasked quote would only disturb
 		out.ReplyTo = lastIn.ExternalID
@@ -980,18 +1031,15 @@ func (o *Outbox) compose(ctx context.Context, tx *db.Tx, d Delivery, now time.Ti
 		if out.Subject == "" {
 			out.Subject = replySubject(lastIn.Subject)
 		}
-		if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, m.Conversation, d.Address, now); err != nil {
-			return acct, out, nil, err
-		}
 	}
-	offers, err := Offers(ctx, tx, []string{m.ID})
+	offers, err := Offers(ctx, q, []string{m.ID})
 	if err != nil {
 		return acct, out, nil, err
 	}
 	if f, ok := offers[m.ID]; ok {
 		out.Choices, out.Menu, out.Form, out.Template = f.Choices, f.Menu, f.Form, f.Template
 	}
-	files, err := conversation.Attachments(ctx, tx, []string{m.ID})
+	files, err := conversation.Attachments(ctx, q, []string{m.ID})
 	if err != nil {
 		return acct, out, nil, err
 	}

@@ -82,26 +82,15 @@ type question struct {
 
 func (o *Outbox) askAbout(ctx context.Context, r channel.Reconciler, orgID, id string) error {
 	org := o.db.Org(orgID)
-	var out channel.Outgoing
-	var acct channel.Account
-	var d Delivery
-	usable := false
-	err := org.Write(ctx, func(tx *db.Tx) error {
-		usable = false
-		var err error
-		if d, err = one(ctx, tx, `id = $2`, id); err != nil || d.State != channel.Uncertain || d.Handled {
-			return ignore(err)
-		}
-		c, composed, refuse, err := o.compose(ctx, tx, d, o.now())
-		if err != nil || refuse != nil {
-			return err
-		}
-		acct, out, usable = c.Account, composed, true
-		return nil
-	})
-	if err != nil || !usable {
+	d, err := one(ctx, org, `id = $2`, id)
+	if err != nil || d.State != channel.Uncertain || d.Handled {
+		return ignore(err)
+	}
+	c, out, refuse, err := o.compose(ctx, org, d)
+	if err != nil || refuse != nil {
 		return err
 	}
+	acct := c.Account
 	ask, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	receipt, state, err := r.Reconcile(ask, acct, out, channel.Attempt{Began: d.CreatedAt, Ended: d.UpdatedAt, Taken: func(external string) bool {
