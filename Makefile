@@ -28,12 +28,19 @@ help: ## Say what there is
 .PHONY: deps
 deps: ## Install what the tests need (Debian packages, npm packages), where missing
 	@scripts/deps test
-	@$(MAKE) web/node_modules/.installed
+	@$(MAKE) web/node_modules/.installed test/real/sdk/node_modules/.installed
 
 web/node_modules/.installed: web/package-lock.json
 	@scripts/deps run
 	@echo "npm ci (web)"
 	@$(NPM) --prefix web ci --no-audit --no-fund --loglevel=error >&2
+	@touch $@
+
+# The providers' SDKs, counterparts of our drivers in test-real. None of their scripts is run.
+test/real/sdk/node_modules/.installed: test/real/sdk/package-lock.json
+	@scripts/deps run
+	@echo "npm ci (test/real/sdk)"
+	@$(NPM) --prefix test/real/sdk ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@touch $@
 
 # -- build
@@ -72,7 +79,7 @@ test-web: web/node_modules/.installed ## Types and unit tests of the user interf
 	@$(NPM) --prefix web run --silent check
 	@$(NPM) --prefix web run --silent test
 
-test-real: deps build ## Real programs as counterparts: swaks, postfix, mutt
+test-real: deps build ## Real programs as counterparts: swaks, postfix, mutt, the providers' SDKs
 	@RUFWEITE_BIN="$(CURDIR)/bin/rufweite" $(GO) test -count=1 -tags real ./test/real/
 
 test-browser: deps build ## A real browser against the desk and the binary

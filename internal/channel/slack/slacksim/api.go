@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,6 +101,13 @@ func arguments(r *http.Request) (map[string]any, string) {
 		}
 		for k := range form {
 			args[k] = form.Get(k)
+			// "A JSON-based array of structured blocks, presented as a URL-encoded string."
+			if k == "blocks" || k == "files" {
+				var list []any
+				if json.Unmarshal([]byte(form.Get(k)), &list) == nil {
+					args[k] = list
+				}
+			}
 		}
 	default:
 		return nil, "invalid_post_type"
@@ -322,13 +330,21 @@ func (s *Sim) ticket(args map[string]any) channelsim.Response {
 }
 
 func (s *Sim) upload(r *http.Request) channelsim.Response {
-	body, err := io.ReadAll(r.Body)
+	content := io.Reader(r.Body)
+	if mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" {
+		part, err := multipart.NewReader(r.Body, params["boundary"]).NextPart() // raw bytes or a form with one file
+		if err != nil {
+			return channelsim.Response{Status: http.StatusBadRequest, Type: "text/plain"}
+		}
+		content = part
+	}
+	body, err := io.ReadAll(content)
 	s.Lock()
 	defer s.Unlock()
 	f := s.files[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
 	switch {
-	case r.Header.Get("Authorization") != "":
-		return channelsim.Response{Status: http.StatusBadRequest, Type: "text/plain", Body: []byte("the upload URL takes no token")}
+	case r.Header.Get("Authorization") != "" && r.Header.Get("Authorization") != "Bearer "+s.Token: // Slack's own client sends it
+		return channelsim.Response{Status: http.StatusForbidden, Type: "text/plain"}
 	case f == nil || f.uploaded || r.Method != http.MethodPost:
 		return channelsim.Response{Status: http.StatusNotFound, Type: "text/plain"}
 	case err != nil || int64(len(body)) != f.size:

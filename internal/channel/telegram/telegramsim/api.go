@@ -344,6 +344,9 @@ func (s *Sim) accept(method string, p parameters, files map[string]uploaded) (an
 		}
 		field := strings.TrimPrefix(method, "send")
 		up, ok := files[field]
+		if name, attached := strings.CutPrefix(p.str(field), "attach://"); attached { // "InputFile"
+			up, ok = files[name]
+		}
 		if !ok {
 			return nil, bad("there is no " + field + " in the request")
 		}

@@ -202,6 +202,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return s.list(r.URL)
 		case op == "media":
 			return s.redirect(r)
+		case strings.HasPrefix(path, AccountSID+"/Messages/") && r.Method == http.MethodGet:
+			return s.fetch(strings.TrimSuffix(strings.TrimPrefix(path, AccountSID+"/Messages/"), ".json"), r.URL.Path)
 		case path == AccountSID+".json":
 			return answer(200, map[string]any{"sid": AccountSID, "status": "active", "type": "Full", "friendly_name": "Musterhaus"})
 		}
@@ -366,6 +368,18 @@ func (s *Sim) list(u *url.URL) channelsim.Response {
 		next = u.Path + "?" + q.Encode()
 	}
 	return answer(200, map[string]any{"messages": found[first:last], "page": page, "page_size": size, "next_page_uri": next, "uri": u.RequestURI()})
+}
+
+// fetch is one message.
+func (s *Sim) fetch(sid, path string) channelsim.Response {
+	s.Lock()
+	defer s.Unlock()
+	for _, m := range s.messages {
+		if m.SID == sid {
+			return answer(200, m)
+		}
+	}
+	return failure(404, 20404, "The requested resource "+path+" was not found")
 }
 
 // redirect leads from the API to the file store.

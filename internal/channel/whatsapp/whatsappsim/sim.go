@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/rufweite/rufweite/internal/channel"
 	"github.com/rufweite/rufweite/internal/channel/channelsim"
@@ -263,7 +265,23 @@ func (s *Sim) notify(key, field string, value map[string]any) {
 	if err != nil {
 		panic(err) // of our own values
 	}
-	s.Hook.Push(key, body)
+	s.Hook.Push(key, escape(body))
+}
+
+// escape writes JSON as the platform does: "we generate the signature using an escaped unicode version of the payload, with
+// lowercase hex digits" (Graph API, Webhooks, "Validate payloads"), and that is what it sends.
+func escape(body []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(body) {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, u)
+		}
+	}
+	return b.Bytes()
 }
 
 // status tells the fate of a message of the company's. Statuses overtake each other ("Status messages webhook reference"),
