@@ -5,6 +5,7 @@ import { createReadStream, existsSync, statSync } from 'node:fs'
 import http from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { guide, examples, moreKinds, templateList, tryIn, tryOut } from './mockreach.mjs'
 import { attempt, broken, check, checkAsk, optionsOf, ready, render, resolve, slots, templates, textIn, toSource, valueText } from './mockasks.mjs'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png' }
@@ -38,10 +39,11 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     db.channels.push(c)
     return c
   }
-  let mail, tg
+  let mail, tg, wa
   if (!empty) {
     mail = chan('email', 'Servicepostfach', { address: 'service@berger.example', imap_host: 'imap.berger.example', imap_password: '•••', smtp_host: 'smtp.berger.example' })
     tg = chan('telegram', 'Berger-Bot', { token: '•••' })
+    wa = chan('whatsapp', 'WhatsApp Berger', { phone_number_id: '1098', access_token: '•••' }); wa.webhook_url = 'https://rufweite.berger.example/in/whatsapp/' + wa.id; db.channels.splice(db.channels.indexOf(wa), 1)
     tg.webhook_url = 'https://rufweite.berger.example/in/telegram/' + tg.id
     chan('email', 'Schadenpostfach', { address: 'schaden@berger.example', imap_password: '•••' }, { state: 'red', reason: 'Der Mailserver lehnt die Anmeldung ab.', remedy: 'Tragen Sie das neue Passwort des Postfachs ein und prüfen Sie noch einmal.', last_outbound_at: null, last_inbound_at: ago(3 * day) })
   }
@@ -55,12 +57,13 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     { kind: 'telegram', title: { de: 'Telegram', en: 'Telegram' }, capabilities: { buttons: 8, button_title_max: 64, text_max: 4096, text_unit: 'utf16', caption_max: 1024, attachments: true, attachment_max: 50e6, quote: true, write_first: false, window: 0 }, settings: [
       { key: 'token', required: true, secret: true, default: '', help: { de: 'Das Token, das Sie von @BotFather bekommen haben.', en: 'The token that @BotFather gave you.' } },
       { key: 'api_url', required: false, secret: false, default: 'https://api.telegram.org', help: { de: 'Nur für Tests und Proxys.', en: 'For tests and proxies only.' } } ] },
+    ...moreKinds,
     { kind: 'webchat', title: { de: 'Web-Chat', en: 'Web chat' }, capabilities: { text_max: 10000, text_unit: 'code_points', attachments: true, quote: true, write_first: false, window: 0 }, settings: [] },
   ]
 
   // Customers and conversations
   const customer = (name, addresses, extra = {}) => {
-    const c = { id: id(), name, language: 'de', notes: '', created_at: iso(Date.parse('2019-03-04')), advisor: { id: miriam.id, name: miriam.name }, addresses: addresses.map(([kind, value, assurance]) => ({ id: id(), kind, value, assurance, channel_id: kind === 'email' ? mail?.id ?? '' : kind === 'telegram' ? tg?.id ?? '' : '', last_used_at: ago(hour), opted_out: false })), last_seen_at: ago(2 * minute), ...extra }
+    const c = { id: id(), name, language: 'de', notes: '', created_at: iso(Date.parse('2019-03-04')), advisor: { id: miriam.id, name: miriam.name }, addresses: addresses.map(([kind, value, assurance]) => ({ id: id(), kind, value, assurance, channel_id: kind === 'email' ? mail?.id ?? '' : kind === 'telegram' ? tg?.id ?? '' : kind === 'whatsapp' ? wa?.id ?? '' : '', last_used_at: ago(hour), opted_out: false })), last_seen_at: ago(2 * minute), ...extra }
     db.customers.push(c)
     return c
   }
@@ -74,7 +77,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const msg = (r, o) => {
     const c = db.customers.find((x) => x.id === r.customer.id)
     const kind = o.channel ?? r.channel_kind
-    const ch = kind === 'telegram' ? tg : mail
+    const ch = kind === 'telegram' ? tg : kind === 'whatsapp' ? wa : mail
     const adr = c?.addresses.find((a) => a.kind === kind)
     const m = { id: id(), conversation_id: r.id, kind: 'message', direction: 'in', author: 'customer', author_name: '', address: adr?.value ?? '', assurance: adr?.assurance ?? 'observed', subject: r.subject, from: [], to: [], cc: [], bcc: [], text: '', has_html: false, html: '', remote_images: 0, attachments: [], external_id: '', reply_to: '', quote: null, sent_at: iso(now()), edited_at: null, deleted: false, reactions: [], unsupported: '', client_id: '', delivery: null, audience: { customer: o.kind !== 'note' && o.kind !== 'event', participants: [] }, quoted_from: null, authentication: null, ...o, channel: o.kind === 'note' || o.kind === 'event' ? null : ch ? { id: ch.id, kind: ch.kind, name: ch.name } : null }
     if (m.author === 'customer' && !m.author_name) m.author_name = r.customer.name
@@ -162,6 +165,22 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       { id: id(), name: 'Unterlagen Kfz-Schaden', shortcut: 'kfz', text: '{{customer.salutation}},\n\nbitte senden Sie uns zum Vertrag {{contract.number}} noch Fotos und den Unfallbericht.', unit_id: db.units[0].id, personal: false, updated_at: ago(9 * day) },
       { id: id(), name: 'Rückruf', shortcut: 'ruf', text: 'Ich rufe Sie heute noch zurück.\n\n{{advisor.name}}', unit_id: null, personal: true, updated_at: ago(day) })
     db.views.push({ id: id(), name: 'Schäden ohne Antwort', shared: true, query: { status: 'open', tag: 'Schaden' }, pos: 1, mine: true }, { id: id(), name: 'Per E-Mail', shared: false, query: { status: 'open', channel_kind: 'email' }, pos: 2, mine: true })
+    // WhatsApp: one whose window is closed, one whose window closes soon; words for what happened between addresses.
+    db.channels.push(wa)
+    const sara = customer('Sara Lindner', [['whatsapp', '+49 170 5550101', 'observed']])
+    sara.addresses[0].template = true
+    const tuev = row(sara, 'Zulassung Kombi', { channel_kind: 'whatsapp', assignee: { id: miriam.id, name: miriam.name } })
+    msg(tuev, { text: 'Danke, ich melde mich, wenn der Wagen da ist.', sent_at: ago(50 * hour) })
+    msg(tuev, { unsupported: 'poll', sent_at: ago(49 * hour) })
+    msg(tuev, { kind: 'event', event: { type: 'moved', by: '+49 170 5550199', to: 'whatsapp' }, sent_at: ago(49 * hour) })
+    const omar = customer('Omar Haddad', [['whatsapp', '+49 170 5550102', 'observed'], ['email', 'omar@kunde.example', 'verified']])
+    omar.addresses[0].closes = iso(now() + 3 * hour - minute)
+    const roll = row(omar, 'Rollerversicherung', { channel_kind: 'whatsapp', assignee: { id: miriam.id, name: miriam.name } })
+    msg(roll, { channel: 'email', text: 'Ich brauche ein Kennzeichen für meinen Roller.', sent_at: ago(23 * hour) })
+    msg(roll, { kind: 'event', event: { type: 'continued', by: 'Omar Haddad', to: 'whatsapp' }, sent_at: ago(21.2 * hour) })
+    msg(roll, { text: 'Geht das bis Freitag?', sent_at: ago(21 * hour) })
+    msg(roll, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, ja: Donnerstag liegt es bereit.', sent_at: ago(20 * hour), delivery: sent('failed', ago(20 * hour), 'Die Nummer nimmt zurzeit nichts an.', '131026') })
+    roll.failed = true; roll.last_message_at = ago(21 * hour); tuev.last_message_at = ago(50 * hour)
     db.work.push(
       { id: id(), channel: { id: mail.id, kind: 'email', name: mail.name }, reason: 'Die E-Mail ist beschädigt: Ein Teil hat kein Ende.', error: 'multipart: NextPart: EOF', received_at: ago(6 * hour), sender: 'fax2mail@gateway.example', attempts: 3, state: 'open', size: 48_200, raw: 'From: fax2mail@gateway.example\nTo: service@berger.example\nSubject: Fax 0049309012\nContent-Type: multipart/mixed; boundary="x1"\n\n--x1\nContent-Type: text/plain\n\n1 Seite', raw_type: 'message/rfc822' },
       { id: id(), channel: { id: tg.id, kind: 'telegram', name: tg.name }, reason: 'Telegram meldet etwas, das wir noch nicht kennen.', error: 'unknown update field "gift"', received_at: ago(2 * day), sender: '', attempts: 1, state: 'open', size: 512, raw: '{"update_id":9912,"gift":{"id":"x"}}', raw_type: 'application/json' },
@@ -267,15 +286,15 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
   const options = (r) => {
     const c = db.customers.find((x) => x.id === r.customer.id)
     return (c?.addresses ?? []).map((a) => {
-      const ch = a.kind === 'email' ? mail : a.kind === 'telegram' ? tg : null
-      return { channel_id: ch?.id ?? '', channel_kind: a.kind, channel_name: ch?.name ?? '', address_id: a.id, address: a.value, assurance: a.assurance, can_send: !!ch?.enabled, why_not: ch ? (ch.enabled ? '' : 'Der Kanal ist ausgeschaltet.') : 'Für diese Nummer ist kein Kanal eingerichtet.' }
+      const ch = a.kind === 'email' ? mail : a.kind === 'telegram' ? tg : a.kind === 'whatsapp' ? wa : null
+      return { channel_id: ch?.id ?? '', channel_kind: a.kind, channel_name: ch?.name ?? '', address_id: a.id, address: a.value, assurance: a.assurance, window_closes_at: a.closes ?? null, needs_template: !!a.template, can_send: !!ch?.enabled && !a.template, why_not: a.template ? 'Das Antwortfenster dieses Kanals ist geschlossen; eine freigegebene Vorlage geht noch.' : ch ? (ch.enabled ? '' : 'Der Kanal ist ausgeschaltet.') : 'Für diese Nummer ist kein Kanal eingerichtet.' }
     })
   }
   const facts = (r) => {
     const opts = options(r)
     const o = opts.find((x) => x.channel_kind === r.channel_kind && x.can_send) ?? opts.find((x) => x.can_send)
     const de = db.language === 'de'
-    return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: null } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
+    return { ...r, reply: o ? { channel_id: o.channel_id, channel_kind: o.channel_kind, channel_name: o.channel_name, address_id: o.address_id, address: o.address, reason: { code: 'last_used', text: de ? 'zuletzt vom Kunden benutzt' : 'last used by the customer' }, window_closes_at: o.window_closes_at, needs_template: o.needs_template } : null, reply_options: opts, also_open: db.conversations.filter((x) => x.customer.id === r.customer.id && x.id !== r.id && x.status === 'open' && !x.joined_into).map((x) => ({ id: x.id, subject: x.subject })), suggestion: r.suggestion && !db.declined.has(r.id) ? r.suggestion : null }
   }
   const custOut = (c) => ({ ...c, open_asks: db.asks.filter((x) => x.customer_id === c.id && x.state === 'open').map((x) => askOut(x)).reverse(), conversations: db.conversations.filter((r) => r.customer.id === c.id).sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1)).slice(0, 20), merged: db.merged.filter((m) => m.into === c.id).map(({ id, name, at }) => ({ id, name, at })) })
   const sess = () => { const u = db.staff[0]; return { user: { id: u.id, name: u.name, email: u.email, role: u.role, language: db.language, signature: db.signature, unit_id: u.unit_id }, org: { id: 'o1', name: db.org }, totp_enabled: db.totp, public_url: '' } }
@@ -361,7 +380,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
       if (path === '/mock/mode') { Object.assign(mode, b); return send(204) }
       if (path === '/mock/typing') { frame({ kind: 'typing', conversation_id: b.id, by: 'customer' }, false); return send(204) }
       if (path === '/mock/requests') return send(200, db.requests)
-      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject, audience: x.audience, mentions: x.mentions ?? [], signature: x.signature ?? '', history: x.history, undo_until: x.delivery?.undo_until ?? null })))
+      if (path === '/mock/sent') return send(200, [...db.messages.values()].flat().filter((x) => x.client_id).map((x) => ({ id: x.id, client_id: x.client_id, text: x.text, state: x.delivery?.state, kind: x.kind, attachments: x.attachments.length, cc: x.cc, subject: x.subject, audience: x.audience, mentions: x.mentions ?? [], signature: x.signature ?? '', history: x.history, template: x.template ?? null, channel: x.channel?.kind ?? '', undo_until: x.delivery?.undo_until ?? null })))
       if (path === '/mock/burst') { const rs = db.conversations.filter((r) => r.status === 'open').slice(0, 400); let i = 0; const end = now() + (b.ms ?? 2000); const tick = () => { if (now() > end) return; for (let k = 0; k < 5; k++) { const r = rs[(i++ * 37) % rs.length]; r.last_message_at = iso(now() + i / 1000); r.last_message = { direction: 'in', author: 'customer', text: `Stoß ${i}` }; rowFrame(r) } setTimeout(tick, 16) }; tick(); return send(204) }
       if (path === '/mock/presence') { const st = db.staff[b.staff ?? 1]; if (!db.presence.has(b.id)) db.presence.set(b.id, new Map()); if (b.state === 'left') db.presence.get(b.id).delete(st.id); else db.presence.get(b.id).set(st.id, { staff: { id: st.id, name: st.name }, state: b.state }); frame({ kind: 'presence', conversation_id: b.id, staff: { id: st.id, name: st.name }, state: b.state }, false); return send(204) }
       if (path === '/mock/colleague') { const r = db.conversations.find((x) => x.id === b.id); const x = msg(r, { direction: 'out', author: 'staff', author_name: db.staff[1].name, text: b.text, delivery: sent('sent', iso(now())) }); if (!b.silent) { messageFrame(x); rowFrame(r) } return send(200, x) }
@@ -511,7 +530,13 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         if (sub === 'versions') return p[3] ? send(200, { source: d.versions.find((v) => v.version === Number(p[3])).source }) : send(200, { items: d.versions.map(({ source, ...v }) => v).reverse(), next_cursor: '' })
         return send(200, dialogFull(d))
       }
-      if (a === 'channel-kinds') return send(200, { items: kinds })
+      if (a === 'channel-kinds') {
+        if (sub === 'guide') return guide[i] ? send(200, { markdown: guide[i] }) : problem(404, 'not_found', 'Für diese Art von Kanal gibt es keine Anleitung.')
+        if (sub === 'examples') return send(200, { items: examples, next_cursor: '' })
+        if (sub === 'try') return send(200, tryIn(b))
+        if (sub === 'try-outgoing') return send(200, tryOut(b))
+        return send(200, { items: kinds })
+      }
       if (a === 'staff') {
         if (m === 'GET') return send(200, { items: db.staff, next_cursor: '' })
         if (m === 'POST') { if (db.staff.some((s) => s.email === b.email)) return problem(422, 'invalid', 'Schon vergeben.', { errors: [{ location: 'body.email', message: 'Diese Adresse ist schon vergeben.' }] }); const s = person(b.name, b.email, b.role, 'away'); frame({ kind: 'staff', id: s.id }); return send(200, { ...s, invite_url: '/invite?token=I' }) }
@@ -534,6 +559,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         }
         const c = db.channels.find((x) => x.id === i)
         if (!c) return problem(404, 'not_found', 'Gibt es nicht.')
+        if (sub === 'templates') { if (p[3] === 'refresh') db.templatesAt = iso(now()); return send(200, { items: c.kind === 'whatsapp' ? templateList : [], asked_at: db.templatesAt ?? ago(3 * hour) }) }
         if (sub === 'test') return b.to?.includes('falsch') ? send(200, { state: 'failed', reason: 'Die Adresse gibt es nicht.', remedy: 'Prüfen Sie die Schreibweise.' }) : send(200, { state: 'sent', reason: '', remedy: '' })
         if (sub === 'check') { c.health = { ...c.health, state: c.name.startsWith('Schaden') ? 'red' : 'green', checked_at: iso(now()) }; return send(200, c) }
         if (m === 'DELETE') { db.channels.splice(db.channels.indexOf(c), 1); return send(204) }
@@ -553,6 +579,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         const all = [...db.messages.values()].flat()
         const x = all.find((y) => y.id === i)
         if (!x) return problem(404, 'not_found', 'Diese Nachricht gibt es nicht.')
+        if (sub === 'raw') { res.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }); return res.end('{\n  "poll": {}\n}') }
         if (sub === 'html') { res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }); return res.end(`<!doctype html><meta charset="utf-8"><style>body{font:14px/1.5 Georgia,serif;margin:12px}</style><p>Guten Tag,</p><p>anbei die <b>Fotos vom Schaden</b> und der Unfallbericht.</p>${q.get('images') === '1' ? '<p><img src="/api/v1/attachments/pic1" width="120" alt=""></p>' : '<p>[Bild]</p>'}<p>Viele Grüße<br>Ayşe Yıldız</p>`) }
         if (sub === 'cancel') { if (x.delivery?.state !== 'queued') return problem(409, 'already_sent', 'Die Nachricht ist schon gesendet.'); x.gone = true; const l = db.messages.get(x.conversation_id); l.splice(l.indexOf(x), 1); messageFrame(x); return send(200, { text: x.text }) }
         return send(200, strip(x))
@@ -608,6 +635,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
         if (!db.messages.has(r.id)) { db.messages.set(r.id, []); if (!db.customers.some((x) => x.id === r.customer.id)) db.customers.push({ ...custStub(r.customer) }); msg(r, { text: 'Eine Frage zu meinem Vertrag', sent_at: r.last_message_at }) }
         if (!db.participants.has(r.id)) db.participants.set(r.id, [])
         const people = db.participants.get(r.id), l = db.messages.get(r.id)
+        if (sub === 'handover') { const code = 'KX7 4QM', ways = [['telegram', 'token', 'https://t.me/berger_bot?start=KX74QM'], ['whatsapp', 'text', 'https://wa.me/493090123?text=Mein%20Code%3A%20KX74QM'], ['viber', '', 'viber://pa?chatURI=berger']].filter(([k]) => k !== r.channel_kind); return send(201, { code, text: 'Mein Code: KX7 4QM', page: 'https://rufweite.berger.example/contact?code=KX74QM', ways: ways.map(([kind, carries, link]) => ({ channel_id: kind, kind, name: kind, link, carries })), expires_at: iso(now() + day) }) }
         if (sub === 'participants') {
           if (m === 'GET') return send(200, { items: people, next_cursor: '' })
           if (m === 'DELETE') { const k = people.find((x) => x.id === p[3]); if (k) k.removed_at = iso(now()); r.participants = people.filter((x) => !x.removed_at).length; rowFrame(r); return send(204) }
@@ -710,6 +738,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
           if (since && !b.anyway) return problem(409, 'answered_meanwhile', `${since.author_name} hat inzwischen geantwortet.`, { by: { id: db.staff[1].id, name: since.author_name }, message_id: since.id })
           if (mode.send === 'refuse') return problem(422, 'not_allowed', 'Der Kanal nimmt diese Nachricht nicht an.', { remedy: 'Wählen Sie einen anderen Kanal.' })
           if (mode.send === 'lose') { mode.send = ''; make(); return req.socket.destroy() }
+          if (b.template && b.template.params.some((x) => !x)) return problem(422, 'invalid', 'Dieser Platzhalter ist leer.')
           return send(201, strip(make()))
           function make() {
             const ch = db.channels.find((x) => x.id === b.channel_id) ?? mail
@@ -718,7 +747,7 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
             audienceOf(r, b, true)
             const who = audienceOf(r, b), main = people.find((y) => y.id === b.participant_id)
             const sig = kinds.find((k) => k.kind === ch.kind)?.capabilities.subject && b.signature !== false ? signatureOf() : ''
-            const x = msg(r, { channel: main ? 'email' : ch.kind, ...(main ? { address: main.address.value, to: [{ name: main.name, address: main.address.value }] } : {}), audience: { customer: who.customer, participants: who.ids }, signature: sig, direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text + (sig ? `\n\n-- \n${sig}` : ''), subject: b.subject ?? r.subject, client_id: b.client_id, cc: b.cc ?? [], bcc: b.bcc ?? [], reply_to: b.reply_to ?? '', quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null, attachments: (b.attachments ?? []).map((k) => { const { raw: _, ...at } = db.attachments.get(k); return at }), delivery: { ...sent('queued', iso(now())), undo_until: late ? b.send_at : iso(now() + hold) } })
+            const x = msg(r, { channel: main ? 'email' : ch.kind, ...(main ? { address: main.address.value, to: [{ name: main.name, address: main.address.value }] } : {}), audience: { customer: who.customer, participants: who.ids }, signature: sig, direction: 'out', author: 'staff', author_name: db.staff[0].name, text: b.text + (sig ? `\n\n-- \n${sig}` : ''), subject: b.subject ?? r.subject, client_id: b.client_id, template: b.template, cc: b.cc ?? [], bcc: b.bcc ?? [], reply_to: b.reply_to ?? '', quote: qm ? { id: qm.id, author_name: qm.author_name, text: qm.text } : null, attachments: (b.attachments ?? []).map((k) => { const { raw: _, ...at } = db.attachments.get(k); return at }), delivery: { ...sent('queued', iso(now())), undo_until: late ? b.send_at : iso(now() + hold) } })
             r.waiting_since = null
             if (!late) deliver(x, mode.send === 'fail' ? ['sending', 'failed'] : ['sending', 'sent', 'delivered', 'read'])
             messageFrame(x); rowFrame(r)

@@ -3,7 +3,7 @@
 export const actions = ['next', 'prev', 'reply', 'note', 'assign', 'close', 'snooze', 'replyAll', 'forward', 'tag', 'select', 'selectAll', 'block', 'ask', 'compose', 'undo', 'search', 'help'] as const
 export type Action = (typeof actions)[number]
 /** Commands without a key of their own are reached through the palette and the menus. */
-export type Command = Action | 'palette' | 'startDialog' | 'join' | 'split' | 'spam'
+export type Command = Action | 'palette' | 'startDialog' | 'goOn' | 'join' | 'split' | 'spam'
 
 export const defaults: Record<Action, string> = {
   next: 'j', prev: 'k', reply: 'r', note: 'n', assign: 'a', close: 'e', snooze: 's', replyAll: 'w', forward: 'f', tag: 't', select: 'x', selectAll: '*', block: 'b', ask: 'q', compose: 'c', undo: 'z', search: '/', help: '?',
