@@ -70,6 +70,15 @@ export interface Preview {
 }
 
 export interface TextBlock { id: string; name: string; shortcut: string; text: string; unit_id: string | null; personal: boolean; updated_at: string }
+export interface Both { de: string; en: string }
+export interface Hours { zone?: string; always?: boolean; week?: { days: number[]; from: string; to: string }[]; closed?: { date: string; name?: string }[] }
+export interface OpenState { known: boolean; open: boolean; text: string }
+export interface ContactWay {
+  id: string; kind: string; own: boolean; name: Both; usual: Both; label: Both; note: Both; ref: string; url: string; section: string; hours: Hours | null; hidden: boolean
+  medium: string; link: string; words: string[]; answer_seconds: number; state: OpenState; trouble: boolean
+}
+export interface ContactHours { hours: Hours; set: boolean; state: OpenState; page: string; embed: string }
+export interface ContactUse { views: number; ways: { id: string; name: Both; offered: number; opened: number }[] }
 export interface Unit { id: string; name: string; signature: string }
 export interface ViewQuery { status?: string; assignee?: string; tag?: string; channel_kind?: string; waiting?: boolean; q?: string; unit_id?: string; category?: string; failed?: boolean }
 export interface SavedView { id: string; name: string; shared: boolean; query: ViewQuery; pos: number; mine?: boolean }
