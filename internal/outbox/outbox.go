@@ -172,6 +172,8 @@ type Outbox struct {
 	freed    chan struct{} // a send has ended
 
 	mu       sync.Mutex
+	latest   time.Time            // the latest time that was seen; of Run alone
+	thorough time.Time            // when the whole queue was looked at; of Run alone
 	ready    []due                // found due, waiting for room in their channel; of Run alone
 	inflight map[string]struct{}  // delivery ids that this process has taken up
 	running  map[string]int       // sends under way by channel
@@ -679,8 +681,14 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	var found []due
 	// Due is what ready says. What lies before it in the same order holds it: one that is being sent; one that was not
 	// tried yet, unless its author wants it sent later; one that is tried again, for five minutes from when it was due.
-	rows, err := o.db.Global(ctx, db.LookupDue, `SELECT d.org, d.id, d.channel, d.address FROM delivery d WHERE d.state = 'queued'
-		AND (d.next_at <= $1 OR (d.updated_at > $1 AND d.hold_until < d.updated_at + $4))`+not+`
+	// Asking for what a clock that was put back would hide reads the whole queue: only where it was, and now and then.
+	dueBy := "d.next_at <= $1 AND d.next_at > -$4"
+	if now.Before(o.latest) || time.Since(o.thorough) > 10*time.Second {
+		o.thorough = time.Now()
+		dueBy = "(d.next_at <= $1 OR (d.updated_at > $1 AND d.hold_until < d.updated_at + $4))"
+	}
+	o.latest = maxTime(o.latest, now)
+	rows, err := o.db.Global(ctx, db.LookupDue, `SELECT d.org, d.id, d.channel, d.address FROM delivery d WHERE d.state = 'queued' AND `+dueBy+not+`
 		AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.org = d.org AND e.conversation = d.conversation AND e.address = d.address AND e.id < d.id
 			AND (e.state = 'sending' OR (e.state = 'queued' AND ((e.attempts = 0 AND e.hold_until < $3) OR (e.attempts > 0 AND (e.created_at > $2 OR e.hold_until > $2))))))
 		ORDER BY d.next_at, d.id LIMIT `+strconv.Itoa(dueMax), append([]any{now.UnixMicro(), now.Add(-holdOrder).UnixMicro(), now.Add(30 * time.Second).UnixMicro(), holdMax.Microseconds()}, args...)...)
@@ -693,7 +701,8 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	o.ready = found
+	// What waits for room in a busy channel, which was not asked for, stays.
+	o.ready = append(slices.DeleteFunc(o.ready, func(d due) bool { return !slices.Contains(busy, d.channel) }), found...)
 	if o.startReady(ctx) == dueMax {
 		return 0, nil
 	}
