@@ -104,6 +104,10 @@ screenshots: deps build ## Make docs/screens anew from the running demo
 contact-sheet: deps build ## One question on every channel of the demo, photographed on one sheet
 	RUFWEITE_BIN="$(CURDIR)/bin/rufweite" node web/test/contactsheet.mjs
 
+.PHONY: docs-channels
+docs-channels: ## Write docs/channels anew from the drivers
+	@$(GO) run ./cmd/rufweite channel docs docs/channels
+
 lint: ## golangci-lint (compiled on first use: minutes)
 	@CGO_ENABLED=0 $(GO) run $(GOLANGCI) run --allow-parallel-runners ./...
 

@@ -283,10 +283,16 @@ type channelCmd struct {
 		Set  map[string]string `help:"Settings under the provider's own names." placeholder:"key=value" mapsep:"none"`
 	} `cmd:"" help:"Set up a channel; its provider is not asked. The last line is the id."`
 	List struct{} `cmd:"" help:"List the channels."`
+	Docs struct {
+		Dir string `arg:"" help:"Directory to write to."`
+	} `cmd:"" help:"Write pages about what each kind of channel can do and how it is set up."`
 }
 
 // Run implements kong's command.
 func (c *channelCmd) Run(g *globals, k *kong.Context) error {
+	if strings.HasPrefix(k.Command(), "channel docs") {
+		return app.WriteChannelDocs(c.Docs.Dir)
+	}
 	if strings.HasPrefix(k.Command(), "channel list") {
 		return g.do(app.Command{ChannelList: &struct{}{}})
 	}

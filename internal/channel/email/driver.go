@@ -12,6 +12,7 @@ package email
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ import (
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
+
+//go:embed README.md
+var guide string
 
 // Kind is this channel's kind.
 const Kind channel.Kind = "email"
@@ -44,6 +48,9 @@ func (Driver) Kind() channel.Kind { return Kind }
 
 // Title implements channel.Driver.
 func (Driver) Title() channel.Text { return channel.Text{DE: "E-Mail", EN: "E-mail"} }
+
+// Guide is how the channel is set up.
+func (Driver) Guide() string { return guide }
 
 // Capabilities implements channel.Driver. E-mail has no window, no limit of text and no native choices; delivery
 // reports arrive only sometimes, so that none are promised.

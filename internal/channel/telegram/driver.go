@@ -8,6 +8,7 @@ package telegram
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ import (
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
+
+//go:embed README.md
+var guide string
 
 // Kind is the kind of channels that this driver serves.
 const Kind channel.Kind = "telegram"
@@ -44,6 +48,9 @@ func (Driver) Kind() channel.Kind { return Kind }
 
 // Title implements channel.Driver.
 func (Driver) Title() channel.Text { return channel.Text{DE: "Telegram", EN: "Telegram"} }
+
+// Guide is how the channel is set up.
+func (Driver) Guide() string { return guide }
 
 // Capabilities implements channel.Driver. A bot is told neither of delivery nor of reading, and cannot write to
 // somebody who never wrote to it.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ import (
 
 	"github.com/rufweite/rufweite/internal/channel"
 )
+
+//go:embed README.md
+var guide string
 
 // Kind is the kind of channels that this driver serves.
 const Kind channel.Kind = "webchat"
@@ -37,6 +41,9 @@ func (Driver) Kind() channel.Kind { return Kind }
 
 // Title implements channel.Driver.
 func (Driver) Title() channel.Text { return channel.Text{DE: "Web-Chat", EN: "Web chat"} }
+
+// Guide is how the channel is set up.
+func (Driver) Guide() string { return guide }
 
 // Capabilities implements channel.Driver. A send is an entry in our own database, so that a second one under the same
 // id does nothing.
