@@ -280,7 +280,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 	case path == "/gateway/bot" && r.Method == http.MethodGet:
 		bot("gateway", func() channelsim.Response {
-			return ok(object{"url": "ws://" + r.Host + "/gateway", "shards": 1,
+			return ok(object{"url": "ws" + strings.TrimPrefix(s.base, "http") + "/gateway", "shards": 1,
 				"session_start_limit": object{"total": s.options.Starts, "remaining": s.starts, "reset_after": 14400000, "max_concurrency": 1}})
 		})
 	case path == "/users/@me" && r.Method == http.MethodGet:

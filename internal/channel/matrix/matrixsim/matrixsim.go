@@ -532,7 +532,7 @@ func (s *Sim) sync(r *http.Request) channelsim.Response {
 	defer cancel()
 	stop := context.AfterFunc(s.Ctx, cancel)
 	defer stop()
-	if since > 0 && timeout > 0 {
+	if q.Get("since") != "" && timeout > 0 { // a server on which nothing has happened yet is at 0
 		s.Wait(ctx, func() bool {
 			s.Lock()
 			defer s.Unlock()
