@@ -1,7 +1,7 @@
 // The desk in a real browser against the mock: what a person does, at 1280 and at 360 pixels. Needs Chromium (CHROMIUM or
 // /usr/bin/chromium) and a build in dist. Run all: npm run test:browser; some: node test/browser.mjs NAME-PART
 import assert from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { startMock } from './mock.mjs'
 
@@ -1279,6 +1279,111 @@ test('a key that is changed just before the page is left reaches the server', { 
   await page.keyboard.press('x')
   await page.goto(mock.url + '/?view=mine')
   await eventually(() => mock.db.preferences.keys?.keys?.reply === 'x', 'kept by the server')
+})
+
+// axe-core finds nothing on the part that is shown.
+const axe = async (page) => {
+  await page.evaluate(readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8'))
+  const found = await page.evaluate(async () => (await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] })).violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`))
+  assert.deepEqual(found, [])
+}
+const talkOf = (mock, subject) => mock.db.conversations.find((r) => r.subject.startsWith(subject)).id
+
+test('where the window is closed, an approved template goes, filled in and seen before', async ({ page, mock }) => {
+  await open(page, mock, `/c/${talkOf(mock, 'Zulassung')}?view=mine`)
+  await page.getByTestId('unsupported').getByText('Nicht darstellbar: poll').waitFor()
+  assert.match(await page.getByTestId('unsupported').getByRole('link').getAttribute('href'), /\/messages\/.+\/raw$/)
+  await page.getByText('Neue Nummer des Kunden: +49 170 5550199').waitFor()
+  await page.getByTestId('only-template').getByRole('button').click()
+  const list = page.getByTestId('templates')
+  await list.getByRole('option').first().waitFor()
+  await axe(page)
+  // One that was rejected says why, and does not go.
+  await list.getByRole('option', { name: /sommer aktion/ }).click()
+  await list.getByText('TAG_CONTENT_MISMATCH').waitFor()
+  await page.getByRole('combobox').fill('abholung')
+  await page.keyboard.press('ArrowDown')
+  assert.equal(await page.getByLabel('Platzhalter {{1}}').inputValue(), 'Sara Lindner')
+  await page.keyboard.press('Enter')
+  await page.getByTestId('template-done').click()
+  await page.getByText('Füllen Sie alle Platzhalter.').waitFor()
+  await page.getByLabel('Platzhalter {{2}}').fill('Donnerstag')
+  await page.getByTestId('template-preview').getByText('Guten Tag Sara Lindner, Ihr Wagen steht ab Donnerstag zur Abholung bereit.').waitFor()
+  await page.getByLabel('Platzhalter {{2}}').press('Enter')
+  const sent = await eventually(async () => (await sentOf(mock)).find((m) => m.template), 'sent')
+  assert.deepEqual(sent.template, { name: 'abholung_bereit', language: 'de', params: ['Sara Lindner', 'Donnerstag'] })
+  assert.equal(sent.channel, 'whatsapp')
+})
+
+test('near its end the window says how long it is open; what failed can go by another way', async ({ page, mock }) => {
+  await open(page, mock, `/c/${talkOf(mock, 'Roller')}?view=mine`)
+  await page.getByTestId('window').getByText('noch 3 Std. frei schreiben').waitFor()
+  await page.getByText('Omar Haddad schreibt jetzt auf WhatsApp weiter').waitFor()
+  await page.getByTestId('elsewhere').click()
+  await eventually(async () => (await box(page).inputValue()) === 'Guten Tag, ja: Donnerstag liegt es bereit.', 'the same text')
+  assert.match(await page.getByTestId('via').innerText(), /E-Mail/)
+  await send(page)
+  const sent = await eventually(async () => (await sentOf(mock)).find((m) => m.text.includes('Donnerstag liegt es bereit')), 'sent')
+  assert.equal(sent.channel, 'email')
+})
+
+test('a conversation goes on elsewhere: one way or all, the code in words where the link does not carry it', async ({ page, mock }) => {
+  await open(page, mock, `/c/${talkOf(mock, 'Roller')}?view=mine`)
+  await box(page).fill('Guten Tag,')
+  await page.getByTestId('hand-over').click()
+  const form = page.getByTestId('handover')
+  await form.getByText('einmal und einen Tag').waitFor()
+  await axe(page)
+  await page.getByTestId('handover-text').getByText('https://t.me/berger_bot?start=KX74QM').waitFor()
+  await form.getByRole('radio').first().focus()
+  await page.keyboard.press('ArrowDown')
+  await page.getByTestId('handover-text').getByText('diesen Code: KX7 4QM').waitFor()
+  await page.keyboard.press('Enter')
+  await eventually(async () => /^Guten Tag,\n\n.*Viber.*\n.*KX7 4QM$/.test(await box(page).inputValue()), 'in the draft')
+})
+
+test('kinds of channels are grouped and searched; the guide stands beside the form', async ({ page, mock }) => {
+  await page.goto(mock.url + '/settings/channels/new')
+  await page.getByRole('heading', { name: 'SMS und RCS' }).waitFor()
+  await axe(page)
+  await page.getByRole('searchbox').fill('arbeitspl')
+  await page.getByText('Keine Art von Kanal').waitFor()
+  await page.getByRole('searchbox').fill('meta vorlagen')
+  await page.getByRole('link', { name: /WhatsApp/ }).click()
+  if (page.viewportSize().width < 720) await page.locator('.guidebox summary').click()
+  await page.locator('.guide').getByRole('heading', { name: 'What to click' }).waitFor()
+  assert.equal(await page.locator('.guide table').count() > 0, true)
+  assert.equal(await page.locator('form details').getAttribute('open'), null)
+  await axe(page)
+  await page.goto(`${mock.url}/settings/channels/${mock.db.channels.find((c) => c.kind === 'whatsapp').id}`)
+  await page.getByTestId('templates-table').getByText('abgelehnt', { exact: true }).waitFor()
+  await page.getByTestId('templates-table').getByRole('button', { name: 'Neu abfragen' }).click()
+  await toast(page, 'Vorlagen neu abgefragt').waitFor()
+  await axe(page)
+})
+
+test('a channel of one’s own is described and tried out before anything is saved', async ({ page, mock }) => {
+  await page.goto(mock.url + '/settings/channels/new?kind=webhook')
+  await page.getByLabel('Mit einem Beispiel beginnen').selectOption('json-bot')
+  const trial = page.getByTestId('trial')
+  await trial.getByText(/^\d+ Ereignis/).waitFor()
+  await trial.getByText('Diese Anfrage würde abgewiesen').waitFor()
+  await axe(page)
+  const from = page.getByRole('textbox', { name: 'Absender from' })
+  await from.fill('item.user.nosuch')
+  await trial.getByText('there is no such key').first().waitFor()
+  await page.locator('.panes').getByText(/Spalte 10: there/).first().waitFor()
+  await from.fill('item.user.id')
+  await page.getByRole('button', { name: 'Als Text (JSON)' }).click()
+  assert.match(await page.getByRole('textbox', { name: /Empfangen/ }).inputValue(), /"from": "item\.user\.id"/)
+  await page.getByRole('button', { name: 'Als Text (JSON)' }).click()
+  await page.getByRole('button', { name: 'Senden', exact: true }).click()
+  await page.getByTestId('rendering').getByText('Bearer •••').waitFor()
+  await axe(page)
+  assert.equal(mock.db.requests.some((r) => r.startsWith('POST /api/v1/channels') && !r.includes('channel-kinds')), false)
+  await page.getByRole('button', { name: 'Verbinden' }).click()
+  await page.waitForURL(/channels\/0190/)
+  await page.getByRole('button', { name: 'Beschreibung ersetzen' }).waitFor()
 })
 
 let failed = 0, ran = 0

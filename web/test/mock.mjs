@@ -174,12 +174,12 @@ export function startMock({ port = 0, rows = 0, empty = false, ws = true, hold =
     msg(tuev, { unsupported: 'poll', sent_at: ago(49 * hour) })
     msg(tuev, { kind: 'event', event: { type: 'moved', by: '+49 170 5550199', to: 'whatsapp' }, sent_at: ago(49 * hour) })
     const omar = customer('Omar Haddad', [['whatsapp', '+49 170 5550102', 'observed'], ['email', 'omar@kunde.example', 'verified']])
-    omar.addresses[0].closes = iso(now() + 3 * hour - minute)
+    omar.addresses[0].closes = iso(now() + 3.2 * hour)
     const roll = row(omar, 'Rollerversicherung', { channel_kind: 'whatsapp', assignee: { id: miriam.id, name: miriam.name } })
     msg(roll, { channel: 'email', text: 'Ich brauche ein Kennzeichen für meinen Roller.', sent_at: ago(23 * hour) })
     msg(roll, { kind: 'event', event: { type: 'continued', by: 'Omar Haddad', to: 'whatsapp' }, sent_at: ago(21.2 * hour) })
-    msg(roll, { text: 'Geht das bis Freitag?', sent_at: ago(21 * hour) })
-    msg(roll, { direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, ja: Donnerstag liegt es bereit.', sent_at: ago(20 * hour), delivery: sent('failed', ago(20 * hour), 'Die Nummer nimmt zurzeit nichts an.', '131026') })
+    msg(roll, { channel: 'whatsapp', text: 'Geht das bis Freitag?', sent_at: ago(21 * hour) })
+    msg(roll, { channel: 'whatsapp', direction: 'out', author: 'staff', author_name: 'Miriam Berger', text: 'Guten Tag, ja: Donnerstag liegt es bereit.', sent_at: ago(20 * hour), delivery: sent('failed', ago(20 * hour), 'Die Nummer nimmt zurzeit nichts an.', '131026') })
     roll.failed = true; roll.last_message_at = ago(21 * hour); tuev.last_message_at = ago(50 * hour)
     db.work.push(
       { id: id(), channel: { id: mail.id, kind: 'email', name: mail.name }, reason: 'Die E-Mail ist beschädigt: Ein Teil hat kein Ende.', error: 'multipart: NextPart: EOF', received_at: ago(6 * hour), sender: 'fax2mail@gateway.example', attempts: 3, state: 'open', size: 48_200, raw: 'From: fax2mail@gateway.example\nTo: service@berger.example\nSubject: Fax 0049309012\nContent-Type: multipart/mixed; boundary="x1"\n\n--x1\nContent-Type: text/plain\n\n1 Seite', raw_type: 'message/rfc822' },

@@ -57,7 +57,7 @@ export function column(error: string): number {
 }
 
 /** bare is a field's error without its own name in front. */
-export const bare = (error: string, key: string) => error.replace(new RegExp(`^${key.replace(/[.[\]]/g, '\\$&')}(?:,| |:)\\s*`), '')
+export const bare = (error: string, key: string) => error.replace(new RegExp(`^${key.replace(/[.[\]]/g, '\\$&')}(?:,| |:)\\s*(?:column \\d+:\\s*)?`), '')
 
 /** errorOf finds the field that a whole description's error is about: "receive.from, column 5: …". */
 export function errorOf(error: string, key: string): string {

@@ -22,7 +22,7 @@ describe('templates', () => {
     expect(find(list, '', 'de').map((x) => x.name)).toEqual(['c', 'b', 'a', 'd'])
     expect(find([tpl({}), tpl({ name: 'x', body: 'Rechnung' })], 'TERMIN abhol', 'de').map((x) => x.name)).toEqual(['abhol_termin'])
   })
-  test('where a place stands', () => expect(around(tpl({}), 2)).toBe('Guten Tag {{1}}, Ihr ▢ ist fertig.'))
+  test('where a place stands', () => expect(around(tpl({}), 2)).toBe('Guten Tag …, Ihr ▢ ist fertig.'))
   test('the window is worth a word near its end only', () => {
     const now = Date.parse('2026-11-24T10:00:00Z')
     expect(closing('2026-11-24T13:00:00Z', now)).toBe(3 * 3_600_000)
@@ -66,7 +66,7 @@ describe('a description', () => {
   test('the column of an error, and whose it is', () => {
     expect(column('receive.from: ERROR: <input>:1:11: Syntax error')).toBe(11)
     expect(column('nothing')).toBe(0)
-    expect(errorOf('receive.from, column 5: no', 'receive.from')).toBe('column 5: no')
+    expect(errorOf('receive.from, column 5: no', 'receive.from')).toBe('no')
     expect(errorOf('receive.from_x: no', 'receive.from')).toBe('')
     expect(errorOf('send: send.body: no', 'send.body')).toBe('no')
   })

@@ -23,7 +23,7 @@ export function around(x: Template, n: number): string {
   const m = new RegExp(`\\{\\{\\s*${n}\\s*\\}\\}`).exec(x.body)
   if (!m) return ''
   const before = x.body.slice(Math.max(0, m.index - 24), m.index), after = x.body.slice(m.index + m[0].length, m.index + m[0].length + 24)
-  return `${m.index > 24 ? '…' : ''}${before}▢${after}${m.index + m[0].length + 24 < x.body.length ? '…' : ''}`.replace(/\s+/g, ' ')
+  return `${m.index > 24 ? '…' : ''}${before}▢${after}${m.index + m[0].length + 24 < x.body.length ? '…' : ''}`.replace(/\{\{?[^{}]*(?:\}\}?|…)|[^{}]*\}\}/g, '…').replace(/…{2,}/g, '…').replace(/\s+/g, ' ')
 }
 
 /** find lists what has every word, usable ones first, those in the customer's language before the others. */
