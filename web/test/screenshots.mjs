@@ -53,6 +53,9 @@ try {
     await p.locator('rufweite-widget').getByRole('group', { name: ask.text[lang] }).waitFor(); await shot('widget-ask')
     const { page_url } = await (await p.request.get(`${house.base}/api/v1/asks/${asked.id}`)).json()
     await p.goto(house.base + new URL(page_url).pathname); await p.locator('button.go').waitFor(); await shot('answer')
+    // The contact page and how it is set up.
+    await p.goto(`${house.base}/settings/contact`); await p.getByTestId('contact-way').first().waitFor(); await shot('contact-settings')
+    await p.goto(`${house.base}/contact?lang=${lang}`); await p.locator('.ways').first().waitFor(); await shot('contact')
     await context.clearCookies()
     await p.goto(`${house.base}/sign-in`); await p.locator('input[type=email]').waitFor(); await shot('sign-in')
     await context.close()
