@@ -20,7 +20,7 @@ h.cli('channel', 'add', '--kind', 'twilio', '--name', 'SMS', '--set', 'account_s
 h.cli('channel', 'add', '--kind', 'webchat', '--name', 'Website')
 const phone = await h.api('POST', '/contact/ways', { kind: 'phone', ref: '030 90 12 30', note: { de: 'Sie sprechen mit uns, ohne Warteschleife', en: 'You talk to us, no queue' } })
 await h.api('POST', '/contact/ways', { kind: 'branch', ref: 'Lindenstraße 4\n10969 Berlin', label: { de: 'Filiale Mitte', en: 'Branch Mitte' } })
-const portal = await h.api('POST', '/contact/ways', { kind: 'web', label: { de: 'Kundenportal', en: 'Customer portal' }, url: `${h.base}/healthz` })
+const portal = await h.api('POST', '/contact/ways', { kind: 'web', label: { de: 'Kundenportal', en: 'Customer portal' }, url: `${h.base}/a/` })
 
 const page = async (options = {}) => {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'de-DE', reducedMotion: 'reduce', ...options })
@@ -65,7 +65,7 @@ test('without JavaScript and by keyboard', async () => {
   await shot(p, 'contact-qr')
   await p.keyboard.press('Shift+Tab')
   await p.keyboard.press('Enter')
-  await p.waitForURL(`${h.base}/healthz`)
+  await p.waitForURL(`${h.base}/a/`)
   await p.goBack()
   await p.getByRole('link', { name: 'English' }).click()
   assert.equal(await p.getByRole('heading', { level: 1 }).innerText(), 'How to reach us')
