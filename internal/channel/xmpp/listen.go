@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -251,6 +252,12 @@ func refusedLogin(err error) bool {
 	var se stream.Error
 	if errors.As(err, &se) {
 		return se.Err == "not-authorized" || se.Err == "host-unknown" || se.Err == "conflict"
+	}
+	// mellium keeps the type of a SASL failure to itself, and shows the server's words instead of its condition.
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if strings.HasSuffix(fmt.Sprintf("%T", e), "saslerr.Error") {
+			return true
+		}
 	}
 	text := err.Error()
 	return strings.Contains(text, "not-authorized") || strings.Contains(text, "account-disabled") || strings.Contains(text, "credentials-expired") ||
