@@ -320,6 +320,10 @@ type Saying struct {
 	Step         string
 	ClientID     string // the same again is said once
 	Subject      string // for media that have one, where the conversation has none yet
+	// Template, if not nil, is sent instead of what Say would look like; TemplateText is what the customer reads. A template
+	// with as many quick replies as the question has choices answers it by these.
+	Template     *channel.TemplateUse
+	TemplateText string
 }
 
 // Say says something to a customer and, if it is a question, keeps it open. It is rendered for the channel's medium. The
@@ -433,6 +437,16 @@ func (s *Store) utter(ctx context.Context, tx *db.Tx, g Saying, code, ask, clien
 				return conversation.Message{}, fmt.Errorf("render a question: %w", err)
 			}
 		}
+	}
+	if g.Template != nil {
+		use := *g.Template
+		if len(use.Buttons) > 0 && offer != nil && len(offer.Choices) == len(use.Buttons) {
+			use.Buttons = make([]string, len(offer.Choices))
+			for i, c := range offer.Choices {
+				use.Buttons[i] = c.Data
+			}
+		}
+		out.Text, out.HTML, offer = g.TemplateText, "", &outbox.Offer{Template: &use}
 	}
 	m, _, err := s.Outbox.Send(ctx, tx, outbox.Request{Conversation: g.Conversation, Out: out, Offer: offer, Asked: true})
 	if err != nil {

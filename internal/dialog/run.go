@@ -322,6 +322,9 @@ type way struct {
 	channel account.Channel
 	address customer.Address
 	ok      bool
+	// template is sent instead of what would be said, words is what the customer then reads; nil = free words.
+	template *channel.TemplateUse
+	words    string
 }
 
 // env gathers what a dialog may know, and by which way it speaks: where the customer wrote last, so that it goes on there.
@@ -349,7 +352,7 @@ func (s *Store) env(ctx context.Context, tx *db.Tx, i *Instance) (Env, way, erro
 	now := s.Now()
 	options, best := reach.Options(tx.Org(), row, addrs, s.Accounts, true, now)
 	var w way
-	pick := func(o reach.Option) { w = way{o.Channel, o.Address, true} }
+	pick := func(o reach.Option) { w = way{channel: o.Channel, address: o.Address, ok: true} }
 	if best >= 0 {
 		pick(options[best])
 	}
@@ -411,6 +414,16 @@ func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effe
 			// That a person takes over is said below, where it is known who.
 			introduce, spoke = e.Say.Introduce, false
 		case e.Say != nil:
+			w := w
+			if name, ok := strings.CutPrefix(e.Late, "template:"); ok {
+				late, err := s.late(ctx, tx, i, *e.Say, name)
+				if err != nil {
+					return i, err
+				}
+				if late.ok {
+					w = late
+				}
+			}
 			if !w.ok {
 				if first {
 					return i, ErrNoWay
@@ -456,6 +469,52 @@ func (s *Store) carry(ctx context.Context, tx *db.Tx, i Instance, st State, effe
 	return i, s.save(ctx, tx, &i)
 }
 
+// late is the way by which an approved template of that name can be sent where the customer wrote last, because free
+// words are closed there; not ok where they are not, or where there is no such template: then it is said elsewhere.
+// A template's first place takes what would have been said; of two, the first takes the customer's first name.
+func (s *Store) late(ctx context.Context, tx *db.Tx, i Instance, say ask.Say, name string) (way, error) {
+	row, err := conversation.Get(ctx, tx, i.Conversation, "")
+	if err != nil {
+		return way{}, err
+	}
+	c, err := customer.Get(ctx, tx, i.Customer)
+	if err != nil {
+		return way{}, err
+	}
+	ids, err := customer.IDs(ctx, tx, c.ID)
+	if err != nil {
+		return way{}, err
+	}
+	addrs, err := customer.Addresses(ctx, tx, ids)
+	if err != nil {
+		return way{}, err
+	}
+	options, _ := reach.Options(tx.Org(), row, addrs, s.Accounts, true, s.Now())
+	for _, o := range options {
+		if !o.NeedsTemplate || o.Address.ID != row.Address {
+			continue
+		}
+		t, err := account.Template(ctx, tx, o.Channel.ID, name, i.Language)
+		if errors.Is(err, account.ErrNoTemplate) || err == nil && t.Params > 2 {
+			return way{}, nil
+		}
+		if err != nil {
+			return way{}, err
+		}
+		_, given, _ := customer.SplitName(c.Name)
+		full := say.Text.Get(i.Language)
+		if full == "" && say.Ask != nil {
+			full = say.Ask.Text.Get(i.Language)
+		}
+		params := []string{cmp.Or(given, c.Name), strings.Join(strings.Fields(full), " ")}[2-t.Params:]
+		if slices.Contains(params, "") {
+			return way{}, nil
+		}
+		return way{channel: o.Channel, address: o.Address, ok: true, template: &channel.TemplateUse{Name: t.Name, Language: t.Language, Params: params, Buttons: t.Buttons}, words: t.Text(params)}, nil
+	}
+	return way{}, nil
+}
+
 // say speaks for the machine; a question that is open already is put again rather than twice.
 func (s *Store) say(ctx context.Context, tx *db.Tx, i *Instance, say ask.Say, w way, client string) error {
 	if say.Ask != nil {
@@ -471,7 +530,7 @@ func (s *Store) say(ctx context.Context, tx *db.Tx, i *Instance, say ask.Say, w 
 		}
 	}
 	_, _, err := s.Asks.Say(ctx, tx, ask.Saying{Conversation: i.Conversation, Customer: i.Customer, Say: say, Channel: w.channel, Address: w.address, Language: i.Language, Author: channel.Machine,
-		Instance: i.ID, Step: i.Step(), ClientID: client, Subject: s.title(*i)})
+		Instance: i.ID, Step: i.Step(), ClientID: client, Subject: s.title(*i), Template: w.template, TemplateText: w.words})
 	return err
 }
 
