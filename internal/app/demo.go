@@ -23,6 +23,7 @@ import (
 	"github.com/rufweite/rufweite/internal/channel/channelsim"
 	"github.com/rufweite/rufweite/internal/channel/telegram"
 	"github.com/rufweite/rufweite/internal/channel/telegram/telegramsim"
+	"github.com/rufweite/rufweite/internal/channel/twilio"
 	"github.com/rufweite/rufweite/internal/conversation"
 	"github.com/rufweite/rufweite/internal/customer"
 	"github.com/rufweite/rufweite/internal/db"
@@ -125,6 +126,9 @@ func StartDemo(ctx context.Context, c Config, dc DemoConfig) (d *Demo, err error
 		if t, ok := dr.(telegram.Driver); ok {
 			c.Drivers[i] = demoTelegram{t, &past}
 		}
+		if t, ok := dr.(twilio.Driver); ok {
+			c.Drivers[i] = demoSMS{t, &past}
+		}
 	}
 	c.Extra = func(*App) map[string]http.Handler { return d.handlers() }
 	if d.App, err = Start(ctx, c); err != nil {
@@ -205,7 +209,21 @@ func (t demoTelegram) Pace() (perAccount, perAddress time.Duration) {
 	return t.Driver.Pace()
 }
 
-var _ channel.Paced = demoTelegram{}
+// demoSMS is the same for SMS.
+type demoSMS struct {
+	twilio.Driver
+	past *atomic.Bool
+}
+
+// Pace implements channel.Paced.
+func (t demoSMS) Pace() (perAccount, perAddress time.Duration) {
+	if t.past.Load() {
+		return 0, 0
+	}
+	return t.Driver.Pace()
+}
+
+var _, _ channel.Paced = demoTelegram{}, demoSMS{}
 
 // Close ends the customers, the house and the providers, in this order.
 func (d *Demo) Close() error {
