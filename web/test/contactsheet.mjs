@@ -35,7 +35,7 @@ try {
     try {
       const text = `Hallo, ich brauche einen Termin (${title(channel)}).`
       await api('POST', '/demo/api/write', { customer: me.id, channel, text, subject: 'Termin' })
-      const talk = await waitFor(async () => (await api('GET', `/api/v1/conversations?limit=50&channel_kind=${channel}`)).items.find((c) => c.last_message?.text?.startsWith(text.slice(0, 30))), `${channel}: the customer’s message`, 20_000)
+      const talk = await waitFor(async () => (await api('GET', `/api/v1/conversations?limit=50&channel_kind=${channel}`)).items.find((c) => c.last_message?.text?.startsWith(text.slice(0, 30)) || (c.customer?.name === me.name && c.last_message?.text?.includes('Termin ('))), `${channel}: the customer’s message`, 20_000)
       const thread = async () => (await api('GET', `/demo/api/threads?customer=${me.id}&channel=${channel}`)).items.filter((m) => m.direction === 'in')
       const before = (await thread()).length
       for (const [i, ask] of questions.entries()) {
@@ -46,7 +46,7 @@ try {
       }
       await p.goto(`${house.base}/play?desk=0&customer=${me.id}&channel=${channel}`)
       if (channel === 'email') {
-        await p.locator('.mailrow').nth(1).click()
+        await p.locator('.mailrow').filter({ hasText: 'Wann passt es?' }).first().click()
         await p.frameLocator('iframe.html').getByText('Wann passt es?').first().waitFor()
       } else await p.locator('.phone').getByText('Dürfen wir Sie anrufen?').first().waitFor()
       await p.waitForTimeout(300)

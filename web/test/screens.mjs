@@ -55,6 +55,7 @@ const screens = {
   me: [full, '/settings/me'], 'me-totp': [full, '/settings/me', async (p) => { await p.getByRole('button', { name: /^(Einrichten|Set up)$/ }).last().click(); await p.locator('.qr').waitFor(); await p.locator('.qr').scrollIntoViewIfNeeded() }],
   'work-items': [full, '/work-items'], 'work-item': [full, `/work-items?id=${db.work[0].id}`], 'work-empty': [bare, '/work-items'],
   play: [full, `/play?customer=${db.customers[0].id}&channel=telegram`], 'play-mail': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`],
+  'play-picker': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=telegram`, async (p) => { const b = p.getByRole('button', { name: /^(Alle Kanäle|All channels)/ }); if (await b.count()) { await b.click(); await p.getByRole('dialog').waitFor() } }],
   'play-mail-open': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.locator('.mailrow').last().click() }],
   'play-mail-write': [full, `/play?desk=0&customer=${db.customers[0].id}&channel=email`, async (p) => { await p.getByRole('button', { name: /^(Neue E-Mail|New e-mail)$/ }).click() }],
   third: [full, `/c/${wasser}?view=mine`, async (p) => { const m = p.getByTestId('message').nth(2); await m.hover(); await m.locator('.acts-m button').click(); await p.getByRole('menuitem').nth(0).click(); await p.getByTestId('readers').waitFor() }],
