@@ -15,7 +15,7 @@ import (
 )
 
 type benchCmd struct {
-	What          string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle,desk,dialogs" help:"all (but desk and dialogs), intake, smtp, live, idle, desk or dialogs."`
+	What          string        `arg:"" optional:"" default:"all" enum:"all,intake,smtp,live,idle,outbound,limits,desk,dialogs" help:"all (but desk and dialogs), intake, smtp, live, idle, outbound, limits, desk or dialogs."`
 	Duration      time.Duration `default:"10s" help:"How long each is measured."`
 	Clients       int           `default:"64" help:"Clients at once."`
 	Rate          int           `default:"300" help:"Messages per second of the live bench."`
@@ -54,7 +54,7 @@ func (b *benchCmd) Run(g *globals) error {
 	for _, v := range []struct {
 		name string
 		run  func(context.Context, bench.Options) error
-	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}, {"desk", bench.Desk}, {"dialogs", bench.Dialogs}} {
+	}{{"intake", bench.Intake}, {"smtp", bench.SMTP}, {"live", bench.Live}, {"idle", bench.Idle}, {"outbound", bench.Outbound}, {"limits", bench.Limits}, {"desk", bench.Desk}, {"dialogs", bench.Dialogs}} {
 		if b.What != v.name && (b.What != "all" || v.name == "desk" || v.name == "dialogs") { // these take many minutes and gigabytes
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/rufweite/rufweite/internal/db"
 )
 
-// Renew stores a secret setting that the provider renewed, if replaces says so of the stored value: what a person or
+// Renew stores a setting that the provider renewed or told (a token, the account's public name), if replaces says so of the stored value: what a person or
 // another node stored meanwhile stays, which is no error. It returns once that is durable.
 func (a *Accounts) Renew(ctx context.Context, org, id, key, value string, replaces func(stored string) bool) error {
 	c, err := a.Get(org, id)
@@ -19,10 +19,10 @@ func (a *Accounts) Renew(ctx context.Context, org, id, key, value string, replac
 	}
 	known := false
 	for _, s := range a.drivers[c.Kind].Settings() {
-		known = known || s.Key == key && s.Secret
+		known = known || s.Key == key
 	}
 	if !known {
-		return fmt.Errorf("renew %s of channel %s: there is no such secret", key, id)
+		return fmt.Errorf("renew %s of channel %s: there is no such setting", key, id)
 	}
 	for {
 		var old string
@@ -71,14 +71,15 @@ func (a *Accounts) Renew(ctx context.Context, org, id, key, value string, replac
 // Same tells whether two states of a channel's settings mean the same to whoever works with the older one: nothing
 // differs but what its driver renewed by itself.
 func (a *Accounts) Same(id string, older, newer channel.Settings) bool {
-	if len(older) != len(newer) {
-		return false
-	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	for k, v := range newer {
-		o, ok := older[k]
-		if !ok || o != v && (v == "" || a.renewed[id+"/"+k] != v) {
+		if older[k] != v && (v == "" || a.renewed[id+"/"+k] != v) {
+			return false
+		}
+	}
+	for k, v := range older {
+		if _, there := newer[k]; !there && v != "" {
 			return false
 		}
 	}

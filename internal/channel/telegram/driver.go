@@ -92,6 +92,10 @@ func (Driver) Settings() []channel.Setting {
 			DE: "Wie Nachrichten kommen: webhook braucht eine öffentliche https-Adresse, poll holt sie ab, auto wählt.",
 			EN: "How messages come: webhook needs a public https address, poll fetches them, auto chooses.",
 		}},
+		{Key: "username", Help: channel.Text{
+			DE: "Name des Bots ohne @, für Links wie t.me/NAME; leer = Telegram wird danach gefragt.",
+			EN: "The bot's name without @, for links such as t.me/NAME; empty = Telegram is asked for it.",
+		}},
 		{Key: "api_url", Default: "https://api.telegram.org", Help: channel.Text{
 			DE: "Adresse der Bot-API; nur für einen eigenen Bot-API-Server zu ändern.",
 			EN: "Address of the Bot API; change it only for a Bot API server of your own.",
@@ -127,6 +131,9 @@ func (Driver) Check(s channel.Settings) error {
 	default:
 		return fmt.Errorf("mode %q is unknown: use webhook, poll or auto", s["mode"])
 	}
+	if name := s["username"]; name != "" && !nameForm.MatchString(name) {
+		return fmt.Errorf("username %q is none: give the bot's name without @, such as muster_bot", name)
+	}
 	if raw := s["api_url"]; raw != "" {
 		u, err := url.Parse(raw)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -138,8 +145,21 @@ func (Driver) Check(s channel.Settings) error {
 
 var (
 	tokenForm  = regexp.MustCompile(`^[A-Za-z0-9_:.-]+$`)
+	nameForm   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{3,31}$`)
 	secretForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 )
+
+// Link implements channel.Linker: the token comes back with /start (Bot API, "Deep linking").
+func (Driver) Link(a channel.Account, o channel.Opening) (link string, carries channel.Carriage) {
+	name := a.Settings["username"]
+	if name == "" {
+		return "", channel.CarriesNothing
+	}
+	if o.Token == "" {
+		return "https://t.me/" + name, channel.CarriesNothing
+	}
+	return "https://t.me/" + name + "?start=" + url.QueryEscape(o.Token), channel.CarriesToken
+}
 
 // Secrets are the secret tokens that a webhook of this account may carry. The first one is registered with setWebhook.
 // Without a setting it is derived from the bot's token, so that a webhook is never open; nil without both.
@@ -169,4 +189,5 @@ var (
 	_ channel.Sender   = Driver{}
 	_ channel.Fetcher  = Driver{}
 	_ channel.Prober   = Driver{}
+	_ channel.Linker   = Driver{}
 )

@@ -316,6 +316,11 @@ func (d Driver) Probe(ctx context.Context, a channel.Account, env channel.Env) e
 	if err := b.call(ctx, "getMe", struct{}{}, &me); err != nil {
 		return trouble("ask who the bot is", err)
 	}
+	if a.Settings["username"] == "" && env.SaveSetting != nil && nameForm.MatchString(me.Username) {
+		if err := env.SaveSetting(ctx, "username", me.Username, func(stored string) bool { return stored == "" }); err != nil {
+			return fmt.Errorf("keep the bot's name: %w", err)
+		}
+	}
 	if !useWebhook(a, env) {
 		return nil
 	}
