@@ -531,17 +531,10 @@ func (s *Store) link(c account.Channel, o channel.Opening) (link string, carries
 	case channel.Linker:
 		link, carries = d.Link(c.Account, o)
 		return link, carries, link != ""
+	case nil:
 	default:
-		switch {
-		case d != nil && c.Kind == chat:
+		if c.Kind == chat {
 			return "", channel.CarriesNothing, true
-		case d != nil && c.Kind == mail && c.Settings["address"] != "":
-			link = "mailto:" + strings.ReplaceAll(url.PathEscape(c.Settings["address"]), "%40", "@") // RFC 6068 §2
-			if o.Text != "" {
-				link += "?" + strings.ReplaceAll(url.Values{"body": {o.Text}}.Encode(), "+", "%20")
-				carries = channel.CarriesText
-			}
-			return link, carries, true
 		}
 	}
 	return "", channel.CarriesNothing, false

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,19 @@ const Kind channel.Kind = "email"
 // Driver serves e-mail accounts. It receives through Server (shared by all accounts, since that listener belongs to no
 // account), pulls the mailboxes of those that name one, and sends by SMTP submission.
 type Driver struct{}
+
+// Link implements channel.Linker: a mail that is already written (RFC 6068).
+func (Driver) Link(a channel.Account, o channel.Opening) (link string, carries channel.Carriage) {
+	address := a.Settings["address"]
+	if address == "" {
+		return "", channel.CarriesNothing
+	}
+	link = "mailto:" + strings.ReplaceAll(url.PathEscape(address), "%40", "@")
+	if o.Text == "" {
+		return link, channel.CarriesNothing
+	}
+	return link + "?body=" + strings.ReplaceAll(url.QueryEscape(o.Text), "+", "%20"), channel.CarriesText
+}
 
 var (
 	_ channel.Driver     = Driver{}

@@ -187,3 +187,22 @@ func TestReplyAddress(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestLink(t *testing.T) {
+	a := channel.Account{Settings: channel.Settings{"address": "service+a@firma.example"}}
+	for _, c := range []struct {
+		o       channel.Opening
+		link    string
+		carries channel.Carriage
+	}{
+		{channel.Opening{}, "mailto:service+a@firma.example", channel.CarriesNothing},
+		{channel.Opening{Token: "T", Text: "Hier & jetzt: Code ABCD"}, "mailto:service+a@firma.example?body=Hier%20%26%20jetzt%3A%20Code%20ABCD", channel.CarriesText},
+	} {
+		if link, carries := (Driver{}).Link(a, c.o); link != c.link || carries != c.carries {
+			t.Errorf("Link(%+v) = %s, %q", c.o, link, carries)
+		}
+	}
+	if link, _ := (Driver{}).Link(channel.Account{}, channel.Opening{}); link != "" {
+		t.Errorf("a link to nobody: %s", link)
+	}
+}
