@@ -546,6 +546,19 @@ func (s *Server) way(ctx context.Context, o db.Org, r conversation.Row, addrs []
 	}
 	options, best := reach.Options(o.ID, r, addrs, s.Accounts, false, s.Now())
 	lang := s.lang(ctx)
+	if ch == "" && address == "" && b.Template != nil { // where the customer wrote last, if that has templates
+		at := slices.IndexFunc(options, func(v reach.Option) bool {
+			return (v.CanSend || v.NeedsTemplate) && v.Address.ID == r.Address && s.Accounts.Can(v.Channel.Account).Templates
+		})
+		if at < 0 {
+			at = slices.IndexFunc(options, func(v reach.Option) bool {
+				return (v.CanSend || v.NeedsTemplate) && s.Accounts.Can(v.Channel.Account).Templates
+			})
+		}
+		if at >= 0 {
+			return options[at], nil
+		}
+	}
 	if ch == "" && address == "" {
 		if best >= 0 {
 			return options[best], nil

@@ -440,10 +440,15 @@ func (s *Store) utter(ctx context.Context, tx *db.Tx, g Saying, code, ask, clien
 	}
 	if g.Template != nil {
 		use := *g.Template
-		if len(use.Buttons) > 0 && offer != nil && len(offer.Choices) == len(use.Buttons) {
-			use.Buttons = make([]string, len(offer.Choices))
-			for i, c := range offer.Choices {
-				use.Buttons[i] = c.Data
+		if offer != nil {
+			var data []string
+			for _, c := range offer.Choices {
+				if !strings.HasPrefix(c.Data, "p:") { // who wants a person writes so
+					data = append(data, c.Data)
+				}
+			}
+			if len(data) == len(use.Buttons) {
+				use.Buttons = data
 			}
 		}
 		out.Text, out.HTML, offer = g.TemplateText, "", &outbox.Offer{Template: &use}
