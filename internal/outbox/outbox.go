@@ -682,7 +682,7 @@ func (o *Outbox) dispatch(ctx context.Context) (time.Duration, error) {
 	// Due is what ready says. What lies before it in the same order holds it: one that is being sent; one that was not
 	// tried yet, unless its author wants it sent later; one that is tried again, for five minutes from when it was due.
 	// Asking for what a clock that was put back would hide reads the whole queue: only where it was, and now and then.
-	dueBy := "d.next_at <= $1 AND d.next_at > -$4"
+	dueBy := "d.next_at <= $1 AND d.next_at + $4 > 0"
 	if now.Before(o.latest) || time.Since(o.thorough) > 10*time.Second {
 		o.thorough = time.Now()
 		dueBy = "(d.next_at <= $1 OR (d.updated_at > $1 AND d.hold_until < d.updated_at + $4))"
