@@ -867,50 +867,50 @@ func (o *Outbox) attempt(ctx context.Context, w due) error {
 	if err == nil {
 		acct, out, refuse, err = o.compose(ctx, org, d)
 	}
-	if errors.Is(err, conversation.ErrNoSuch) {
-		if _, again := one(ctx, org, `id = $2`, w.id); errors.Is(again, ErrNotFound) {
-			return nil // taken back in this very moment
+	// A read may fail because the database was just away: what there is to say is then read again with the claim, whose
+	// errors tell such a moment from what can never work.
+	composed, refused := err == nil, refuse
+	err = org.Write(ctx, func(tx *db.Tx) error {
+		claimed, refuse = false, refused
+		var err error
+		d, err = one(ctx, tx, `id = $2`+tx.ForUpdate(), w.id)
+		if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || !d.ready(now))) {
+			return nil // taken back, or another node was faster
 		}
-	}
-	if err == nil {
-		refused := refuse
-		err = org.Write(ctx, func(tx *db.Tx) error {
-			claimed, refuse = false, refused
-			var err error
-			d, err = one(ctx, tx, `id = $2`+tx.ForUpdate(), w.id)
-			if errors.Is(err, ErrNotFound) || (err == nil && (d.State != channel.Queued || !d.ready(now))) {
-				return nil // taken back, or another node was faster
-			}
-			if err != nil {
+		if err != nil {
+			return err
+		}
+		if !composed {
+			if acct, out, refuse, err = o.compose(ctx, tx, d); err != nil {
 				return err
 			}
-			claimed = true
-			if refuse == nil && o.accounts.Can(acct.Account).Subject {
-				if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, d.Conversation, d.Address, now); err != nil {
+		}
+		claimed = true
+		if refuse == nil && o.accounts.Can(acct.Account).Subject {
+			if out.ReplyToken, err = conversation.ReplyToken(ctx, tx, d.Conversation, d.Address, now); err != nil {
+				return err
+			}
+		}
+		d.State, d.Attempts, d.UpdatedAt = channel.Sending, d.Attempts+1, now
+		if refuse == nil && d.ExternalID == "" {
+			if d.ExternalID, refuse = o.identify(acct.Account, out); d.ExternalID != "" {
+				if err := conversation.SetExternalID(ctx, tx, d.Message, d.ExternalID); err != nil {
 					return err
 				}
 			}
-			d.State, d.Attempts, d.UpdatedAt = channel.Sending, d.Attempts+1, now
-			if refuse == nil && d.ExternalID == "" {
-				if d.ExternalID, refuse = o.identify(acct.Account, out); d.ExternalID != "" {
-					if err := conversation.SetExternalID(ctx, tx, d.Message, d.ExternalID); err != nil {
-						return err
-					}
-				}
+		}
+		if out.Subject != "" && refuse == nil {
+			if err := conversation.SetSubject(ctx, tx, d.Message, out.Subject); err != nil {
+				return err
 			}
-			if out.Subject != "" && refuse == nil {
-				if err := conversation.SetSubject(ctx, tx, d.Message, out.Subject); err != nil {
-					return err
-				}
-			}
-			if _, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, attempts = $4, external_id = $5, updated_at = $6, node = $7, lease_until = $8 WHERE org = $1 AND id = $2`,
-				d.ID, string(d.State), d.Attempts, d.ExternalID, db.Micro(d.UpdatedAt), o.node, now.Add(lease).UnixMicro()); err != nil {
-				return fmt.Errorf("claim delivery: %w", err)
-			}
-			tell(tx, d)
-			return nil
-		})
-	}
+		}
+		if _, err := tx.Exec(ctx, `UPDATE delivery SET state = $3, attempts = $4, external_id = $5, updated_at = $6, node = $7, lease_until = $8 WHERE org = $1 AND id = $2`,
+			d.ID, string(d.State), d.Attempts, d.ExternalID, db.Micro(d.UpdatedAt), o.node, now.Add(lease).UnixMicro()); err != nil {
+			return fmt.Errorf("claim delivery: %w", err)
+		}
+		tell(tx, d)
+		return nil
+	})
 	if err != nil && !errors.Is(err, db.ErrUnavailable) {
 		return errors.Join(err, o.abandon(ctx, org, w.id, err))
 	}
