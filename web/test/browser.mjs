@@ -1372,7 +1372,7 @@ test('a channel of one’s own is described and tried out before anything is sav
   const from = page.getByRole('textbox', { name: 'Absender from' })
   await from.fill('item.user.nosuch')
   await trial.getByText('there is no such key').first().waitFor()
-  await page.locator('.panes').getByText(/Spalte 10: there/).first().waitFor()
+  await page.getByTestId('own-channel').getByText(/Spalte 10: there/).first().waitFor()
   await from.fill('item.user.id')
   await page.getByRole('button', { name: 'Als Text (JSON)' }).click()
   assert.match(await page.getByRole('textbox', { name: /Empfangen/ }).inputValue(), /"from": "item\.user\.id"/)
