@@ -100,10 +100,10 @@ const (
 	partTries = 3
 )
 
-// SendParts sends the parts in order. Later parts keep the account's pace (Env.Next) and are tried again by themselves,
+// SendParts sends the parts in order, whatever a driver takes for one. Later parts keep the account's pace (Env.Next) and are tried again by themselves,
 // since nobody else could go on in the middle. When a later part fails in the end, SendError.Receipt has what was
 // accepted, and what may still have arrived is uncertain: sending all of it again would send the first part twice.
-func SendParts(ctx context.Context, env Env, parts []Part, send func(context.Context, Part) (externalID string, err error)) (Receipt, error) {
+func SendParts[P any](ctx context.Context, env Env, parts []P, send func(context.Context, P) (externalID string, err error)) (Receipt, error) {
 	var receipt Receipt
 	for i, p := range parts {
 		for try := 1; ; try++ {

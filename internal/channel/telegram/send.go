@@ -1,7 +1,6 @@
 package telegram
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,9 +8,7 @@ import (
 	"io"
 	"maps"
 	"mime"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +20,6 @@ import (
 const (
 	sendTimeout   = time.Minute
 	uploadTimeout = 5 * time.Minute
-	// partWait is how long Send waits by itself when Telegram asks for a pause between the parts of one message.
-	partWait  = time.Minute
-	partTries = 3
 )
 
 // Send implements channel.Sender. A text longer than a message becomes several; files follow one by one, the first
@@ -39,22 +33,7 @@ func (d Driver) Send(ctx context.Context, a channel.Account, out channel.Outgoin
 	if err != nil {
 		return channel.Receipt{}, err
 	}
-	var receipt channel.Receipt
-	for i, p := range parts {
-		external, err := d.sendPart(ctx, b, p, i > 0)
-		if err != nil {
-			if i == 0 {
-				return channel.Receipt{}, err
-			}
-			return channel.Receipt{}, interrupted(err, receipt, i, len(parts))
-		}
-		if i == 0 {
-			receipt = channel.Receipt{ExternalID: external, State: channel.Sent}
-		} else {
-			receipt.Parts = append(receipt.Parts, external)
-		}
-	}
-	return receipt, nil
+	return channel.SendParts(ctx, env, parts, func(ctx context.Context, p part) (string, error) { return d.sendPart(ctx, b, p) })
 }
 
 // part is one message of the Bot API.
@@ -168,27 +147,18 @@ func (p part) parameters() map[string]any {
 	return v
 }
 
-// sendPart sends one message and gives its external id. later parts are tried again by themselves, since nobody else
-// could go on in the middle.
-func (d Driver) sendPart(ctx context.Context, b bot, p part, later bool) (string, error) {
-	for try := 1; ; try++ {
-		external, err := d.sendOnce(ctx, b, p)
-		if err == nil {
-			return external, nil
-		}
-		failure := classify(err)
-		if failure.Class == channel.Permanent && p.file != nil && !p.asDocument && p.photo() {
-			p.asDocument = true // a picture that is none, or too long and thin: as a file it arrives unchanged
-			continue
-		}
-		again := failure.Class == channel.RateLimited && failure.RetryAfter <= partWait || failure.Class == channel.Temporary
-		if !later || !again || try >= partTries {
-			return "", failure
-		}
-		if err := wait(ctx, max(failure.RetryAfter, time.Second)); err != nil {
-			return "", failure
-		}
+// sendPart sends one message and gives its external id.
+func (d Driver) sendPart(ctx context.Context, b bot, p part) (string, error) {
+	external, err := d.sendOnce(ctx, b, p)
+	if err == nil {
+		return external, nil
 	}
+	failure := classify(err)
+	if failure.Class == channel.Permanent && p.file != nil && !p.asDocument && p.photo() {
+		p.asDocument = true // a picture that is none, or too long and thin: as a file it arrives unchanged
+		return d.sendPart(ctx, b, p)
+	}
+	return "", failure
 }
 
 func (d Driver) sendOnce(ctx context.Context, b bot, p part) (string, error) {
@@ -207,17 +177,16 @@ func (d Driver) sendOnce(ctx context.Context, b bot, p part) (string, error) {
 		if p.photo() && !p.asDocument {
 			method, field = "sendPhoto", "photo"
 		}
-		var body payload
-		body, err = upload(p, field)
-		if err == nil {
-			err = b.post(ctx, method, body, &sent)
+		var c channel.Call
+		if c, err = upload(p, field); err == nil {
+			err = b.post(ctx, method, c, &sent)
 		}
 	}
 	if err != nil {
 		return "", err
 	}
 	if sent.ID == "" {
-		return "", &transportError{Sent: true, Err: errors.New("accepted without message_id")}
+		return "", channel.Uncertainly(errors.New("accepted without message_id"))
 	}
 	return externalID(id(p.to), sent.ID), nil
 }
@@ -228,115 +197,42 @@ func (p part) photo() bool {
 	return (mediaType == "image/jpeg" || mediaType == "image/png") && p.file.Size > 0 && p.file.Size <= photoMax
 }
 
-// upload is a multipart/form-data body that streams the file (Bot API, "Sending files"). Its length is announced
-// where the file's is known.
-func upload(p part, field string) (payload, error) {
-	var frame bytes.Buffer
-	w := multipart.NewWriter(&frame)
-	fields := p.parameters()
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		value := fields[name]
-		text, ok := value.(string)
+// upload is a call that streams the file behind its parameters (Bot API, "Sending files").
+func upload(p part, field string) (channel.Call, error) {
+	var fields []channel.Field
+	parameters := p.parameters()
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		text, ok := parameters[name].(string)
 		if !ok {
-			raw, err := json.Marshal(value)
+			raw, err := json.Marshal(parameters[name])
 			if err != nil {
-				return payload{}, &transportError{Err: fmt.Errorf("write parameter %s: %w", name, err)}
+				return channel.Call{}, fmt.Errorf("write parameter %s: %w", name, err)
 			}
 			text = string(raw)
 		}
-		if err := w.WriteField(name, text); err != nil {
-			return payload{}, &transportError{Err: err}
-		}
+		fields = append(fields, channel.Field{Name: name, Value: text})
 	}
-	header := textproto.MIMEHeader{}
-	header.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"; filename="%s"`, field, fileName(p.file.Name)))
-	header.Set("Content-Type", contentType(p.file.MediaType))
-	if _, err := w.CreatePart(header); err != nil {
-		return payload{}, &transportError{Err: err}
-	}
-	head := bytes.Clone(frame.Bytes())
-	frame.Reset()
-	if err := w.Close(); err != nil {
-		return payload{}, &transportError{Err: err}
-	}
-	tail := bytes.Clone(frame.Bytes())
-	size := int64(-1)
-	if p.file.Size > 0 {
-		size = int64(len(head)) + p.file.Size + int64(len(tail))
-	}
-	return payload{
-		mediaType: w.FormDataContentType(),
-		size:      size,
-		open: func() (io.ReadCloser, error) {
-			f, err := p.file.Open()
-			if err != nil {
-				return nil, fmt.Errorf("open file to send: %w", err)
-			}
-			return struct {
-				io.Reader
-				io.Closer
-			}{io.MultiReader(bytes.NewReader(head), f, bytes.NewReader(tail)), f}, nil
-		},
-	}, nil
-}
-
-// contentType neutralises what a stranger may have put into a file's type.
-func contentType(mediaType string) string {
-	parsed, _, err := mime.ParseMediaType(mediaType)
-	if err != nil {
-		return "application/octet-stream"
-	}
-	return parsed
-}
-
-// fileName makes a name fit between quotes in a header line, as browsers do (WHATWG HTML, multipart/form-data).
-func fileName(name string) string {
-	name = strings.NewReplacer("\r", "%0D", "\n", "%0A", `"`, "%22").Replace(channel.CleanName(name))
-	if name == "" {
-		return "file"
-	}
-	return name
-}
-
-// interrupted is the error of a message of which the first parts were accepted.
-func interrupted(err error, receipt channel.Receipt, accepted, all int) *channel.SendError {
-	var failure *channel.SendError
-	if !errors.As(err, &failure) {
-		failure = classify(err)
-	}
-	failure.Receipt = &receipt
-	switch failure.Class {
-	case channel.Temporary, channel.RateLimited, channel.Misconfig, channel.Unknown:
-		failure.Class = channel.Unknown
-		failure.RetryAfter = 0
-		failure.Reason = channel.Text{
-			DE: fmt.Sprintf("Nur %d von %d Teilen der Nachricht kamen sicher an. Bitte senden Sie den Rest erneut.", accepted, all),
-			EN: fmt.Sprintf("Only %d of %d parts of the message arrived for certain. Please send the rest again.", accepted, all),
-		}
-	}
-	return failure
+	return channel.Call{}.Multipart(fields, field, *p.file), nil
 }
 
 // classify says what may be done about a failed call. Descriptions are those that the Bot API server gives; they are
 // looked at only where the code does not tell enough, and what is unknown counts as refused for good.
 func classify(err error) *channel.SendError {
-	var already *channel.SendError
-	if errors.As(err, &already) {
-		return already
-	}
 	var api *apiError
 	if !errors.As(err, &api) {
-		var transport *transportError
-		var refused interface{ NotSent() bool } // fetch.ErrForbidden, which a driver must not import
-		if errors.As(err, &refused) && refused.NotSent() {
-			return &channel.SendError{Class: channel.Misconfig, Err: err, Reason: channel.Text{
-				DE: "Der Server darf die Adresse unter api_url nicht erreichen.", EN: "The server is not allowed to reach the address in api_url."}}
+		var failure *channel.SendError
+		if !errors.As(err, &failure) {
+			failure = channel.Uncertainly(err)
 		}
-		if errors.As(err, &transport) && !transport.Sent {
-			return &channel.SendError{Class: channel.Temporary, Err: err, Reason: channel.Text{
-				DE: "Telegram war nicht erreichbar; es wird erneut versucht.", EN: "Telegram could not be reached; it is tried again."}}
+		switch failure.Class {
+		case channel.Unknown:
+			failure.Reason = uncertainReason
+		case channel.Temporary:
+			failure.Reason = channel.Text{DE: "Telegram war nicht erreichbar; es wird erneut versucht.", EN: "Telegram could not be reached; it is tried again."}
+		case channel.Misconfig:
+			failure.Reason = channel.Text{DE: "Der Server darf die Adresse unter api_url nicht erreichen.", EN: "The server is not allowed to reach the address in api_url."}
 		}
-		return &channel.SendError{Class: channel.Unknown, Err: err, Reason: uncertainReason}
+		return failure
 	}
 	failure := &channel.SendError{Code: strconv.Itoa(api.Code), Err: err}
 	description := strings.ToLower(api.Description)
