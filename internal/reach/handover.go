@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -125,30 +126,40 @@ func FindCode(text string) (code string, pin bool) {
 	if len(digits) == 6 && strings.Trim(digits, "0123456789") == "" {
 		return digits, true
 	}
-	// Words of signs and dashes only; a dash or blank every four signs is how we write it.
+	// As it is written by us first, with blanks second: three words of four letters in a sentence must not hide the code.
 	upper := strings.ToUpper(text)
+	for _, separators := range []string{"-", "- "} {
+		if code := scan(upper, separators); code != "" {
+			return code, false
+		}
+	}
+	return "", false
+}
+
+// scan finds the first word of signs that is a code, with one of the separators, or none, every four signs.
+func scan(upper, separators string) string {
+	var code [codeLength]byte
 	for i := 0; i < len(upper); i++ {
 		if i > 0 && sign(upper[i-1]) {
 			continue
 		}
-		var b strings.Builder
-		j := i
-		for j < len(upper) && b.Len() < codeLength {
-			if b.Len() > 0 && b.Len()%4 == 0 && (upper[j] == '-' || upper[j] == ' ') && j > i && sign(upper[j-1]) {
+		n, j := 0, i
+		for j < len(upper) && n < codeLength {
+			if n > 0 && n%4 == 0 && strings.IndexByte(separators, upper[j]) >= 0 && sign(upper[j-1]) {
 				j++
 				continue
 			}
 			if strings.IndexByte(codeSigns, upper[j]) < 0 {
 				break
 			}
-			b.WriteByte(upper[j])
-			j++
+			code[n] = upper[j]
+			n, j = n+1, j+1
 		}
-		if b.Len() == codeLength && (j == len(upper) || !sign(upper[j])) && strings.ContainsAny(b.String(), "23456789") {
-			return b.String(), false
+		if n == codeLength && (j == len(upper) || !sign(upper[j])) && bytes.ContainsAny(code[:], "23456789") {
+			return string(code[:])
 		}
 	}
-	return "", false
+	return ""
 }
 
 func sign(c byte) bool {

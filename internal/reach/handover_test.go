@@ -10,6 +10,7 @@ func TestFindCode(t *testing.T) {
 		{"Hier geht es weiter. Mein Code: K7M2-Q9XP-4TZA", "K7M2Q9XP4TZA", false},
 		{"k7m2q9xp4tza", "K7M2Q9XP4TZA", false},
 		{"K7M2 Q9XP 4TZA.", "K7M2Q9XP4TZA", false},
+		{"Baut 2345 Haus. Mein Code: K7M2-Q9XP-4TZA", "K7M2Q9XP4TZA", false},
 		{"> Code K7M2-Q9XP-4TZA.\n> Gruß", "K7M2Q9XP4TZA", false},
 		{"(K7M2-Q9XP-4TZA)", "K7M2Q9XP4TZA", false},
 		{"K7M2-Q9XP-4TZA5", "", false},             // longer than a code
