@@ -10,8 +10,9 @@ import (
 	"github.com/rufweite/rufweite/internal/db"
 )
 
-// Renew stores a setting that the provider renewed or told (a token, the account's public name), if replaces says so of the stored value: what a person or
-// another node stored meanwhile stays, which is no error. It returns once that is durable.
+// Renew stores a setting that the provider renewed or told (a token, the account's public name), if replaces says so of
+// the stored value: what a person or another node stored meanwhile stays, which is no error. It returns once that is
+// durable.
 func (a *Accounts) Renew(ctx context.Context, org, id, key, value string, replaces func(stored string) bool) error {
 	c, err := a.Get(org, id)
 	if err != nil {

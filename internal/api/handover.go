@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,7 +104,7 @@ func (s *Server) handoverRoutes() {
 			if err != nil {
 				return nil, s.fail(ctx, err)
 			}
-			if !hasAddress(addrs, address) {
+			if !slices.ContainsFunc(addrs, func(a customer.Address) bool { return a.ID == address }) {
 				return nil, invalid("body.address_id", s.text(ctx, "Diese Adresse gehört dem Kunden nicht.", "This address is not the customer's."))
 			}
 		}
@@ -138,15 +139,6 @@ func (s *Server) handover(ctx context.Context, o db.Org, r conversation.Row, add
 		out.Page = s.PublicURL + "/contact?code=" + code
 	}
 	return out, nil
-}
-
-func hasAddress(list []customer.Address, id string) bool {
-	for _, a := range list {
-		if a.ID == id {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Server) templates(ctx context.Context, ch string) (*body[TemplatesJSON], error) {

@@ -40,10 +40,8 @@ func (t Template) Text(params []string) string {
 		pairs = append(pairs, "{{"+strconv.Itoa(i+1)+"}}", p)
 	}
 	body := strings.NewReplacer(pairs...).Replace(t.Body)
-	for _, s := range []string{t.Footer} {
-		if s != "" {
-			body += "\n\n" + s
-		}
+	if t.Footer != "" {
+		body += "\n\n" + t.Footer
 	}
 	if t.Header != "" {
 		body = t.Header + "\n\n" + body
